@@ -1,0 +1,160 @@
+import { refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import type { Beside, Caller, Context, EventDef, Read, Tx } from '../../protocol/method.js'
+import { type Instant, later } from '../../protocol/time.js'
+import {
+  type Attempt,
+  attemptFailed,
+  type Contract,
+  canceled,
+  contracts,
+  type Failure,
+  failed,
+  isOpen,
+  releasedContract,
+} from './row.js'
+
+// What every change of a contract has in common: who may make it, in which order it is refused, how an attempt ends.
+
+/** @throws NOT_FOUND */
+export const find = (read: Read, contractId: string): Contract =>
+  read.get(contracts, contractId) ?? refuse('NOT_FOUND', 'No contract has that id in this workspace.', { contractId })
+
+/** Writes the changed contract, one generation on. */
+export function change(
+  tx: Tx,
+  def: EventDef<Contract>,
+  contract: Contract,
+  patch: Partial<Contract>,
+  ctx: Context,
+  beside?: Beside,
+): Contract {
+  return tx.put(def, { ...contract, ...patch, generation: contract.generation + 1, updatedAt: ctx.now }, beside)
+}
+
+/**
+ * For what callers add. What the bridge itself adds is small and never refused: an attempt must be able to end.
+ * @throws TOO_LARGE above `limits.contractBytes`, counted as UTF-8 JSON
+ */
+export function checkSize(contract: Contract): void {
+  const text = JSON.stringify(contract)
+  // A UTF-16 unit is at most three bytes: most contracts need no exact count.
+  if (text.length * 3 <= limits.contractBytes) return
+  const bytes = new TextEncoder().encode(text).length
+  if (bytes > limits.contractBytes) {
+    refuse('TOO_LARGE', `A contract is at most ${limits.contractBytes} bytes of JSON: give large results by uri.`, {
+      bytes,
+    })
+  }
+}
+
+/**
+ * What the caller says of its attempt, checked in the order in which refusals are due. Gives the contract as it is when
+ * this attempt was already ended by this same verb: the call is answered as the first time.
+ * @throws STALE_ATTEMPT, INVALID_TRANSITION, FORBIDDEN
+ */
+export function asOwner(
+  read: Read,
+  { contractId, attempt }: { contractId: string; attempt: number },
+  caller: Caller,
+  from: readonly Contract['status'][],
+  outcome?: Attempt['outcome'],
+): { contract: Contract; repeated: boolean } {
+  const contract = find(read, contractId)
+  const same = contract.attempts.find(({ n }) => n === attempt)
+  if (outcome !== undefined && same?.outcome === outcome && same.owner === caller.agent)
+    return { contract, repeated: true }
+  if (!isOpen(contract.status) || contract.attempt !== attempt) {
+    refuse('STALE_ATTEMPT', `Attempt ${attempt} of contract ${contract.id} is not open: stop working on it.`, {
+      status: contract.status,
+      attempt: contract.attempt,
+    })
+  }
+  if (!from.includes(contract.status)) refuseTransition(contract)
+  if (contract.owner !== caller.agent) refuse('FORBIDDEN', 'Only the owner of the attempt may do this.')
+  return { contract, repeated: false }
+}
+
+export function refuseTransition(contract: Contract): never {
+  return refuse('INVALID_TRANSITION', `The contract is ${contract.status}: this verb does not lead on from there.`, {
+    status: contract.status,
+  })
+}
+
+/** The creator's verbs are also the operator's. @throws FORBIDDEN */
+export function checkCreator(contract: Contract, caller: Caller): void {
+  if (contract.createdBy !== caller.agent && caller.role !== 'admin') {
+    refuse('FORBIDDEN', 'Only the creator of the contract, or an admin, may do this.')
+  }
+}
+
+/** @throws GENERATION_MISMATCH */
+export function checkGeneration(contract: Contract, ifGeneration: number | undefined): void {
+  if (ifGeneration === undefined || ifGeneration === contract.generation) return
+  refuse('GENERATION_MISMATCH', 'The contract changed since: read it again and decide anew.', {
+    generation: contract.generation,
+  })
+}
+
+/** When an attempt that is not heard of again counts as lost. Callers without a session have nothing else to be lost by. */
+export function progressDueAt(contract: Contract, now: Instant): Instant | undefined {
+  const timeout = contract.progressTimeoutMs ?? (contract.session === undefined ? limits.progressTimeoutMs : undefined)
+  return timeout === undefined ? undefined : later(now, timeout)
+}
+
+/** The fields of an attempt that is open no more. */
+export function closeAttempt(
+  contract: Contract,
+  outcome: Attempt['outcome'],
+  ctx: Context,
+  note?: string,
+): Partial<Contract> {
+  const ended = { endedAt: ctx.now, outcome, ...(note !== undefined && { note: note.slice(0, limits.reasonLength) }) }
+  const attempts = contract.attempts.map((entry) => (entry.n === contract.attempt ? { ...entry, ...ended } : entry))
+  return {
+    attempts,
+    session: undefined,
+    progressDueAt: undefined,
+    cancelDueAt: undefined,
+    ...(note !== undefined && { statusMessage: note }),
+  }
+}
+
+const offeredAgain = {
+  status: 'submitted',
+  owner: undefined,
+  progress: undefined,
+  progressedAt: undefined,
+  acceptedAt: undefined,
+  startedAt: undefined,
+} as const satisfies Partial<Contract>
+
+/** An attempt failed or was lost: the contract is offered again after a pause, or has failed for good. */
+export function failAttempt(
+  tx: Tx,
+  contract: Contract,
+  outcome: 'failed' | 'lost',
+  error: Failure,
+  ctx: Context,
+): Contract {
+  const closed = { ...closeAttempt(contract, outcome, ctx, error.message), error, failures: contract.failures + 1 }
+  if (contract.cancelRequestedAt !== undefined) {
+    return change(tx, canceled, contract, { ...closed, status: 'canceled', endedAt: ctx.now }, ctx)
+  }
+  if (!error.retryable || closed.failures >= contract.maxAttempts) {
+    return change(tx, failed, contract, { ...closed, status: 'failed', endedAt: ctx.now }, ctx)
+  }
+  const backoff = Math.min(contract.retryBackoffMs * 2 ** (closed.failures - 1), limits.retryBackoffMsMax)
+  const notBefore = backoff > 0 ? later(ctx.now, backoff) : undefined
+  return change(tx, attemptFailed, contract, { ...closed, ...offeredAgain, notBefore }, ctx)
+}
+
+/** The owner gives the contract back, uncounted; one that was to be canceled is. */
+export function releaseAttempt(tx: Tx, contract: Contract, note: string | undefined, ctx: Context): Contract {
+  const closed = closeAttempt(contract, 'released', ctx, note)
+  const beside = { data: { note } }
+  if (contract.cancelRequestedAt !== undefined) {
+    return change(tx, canceled, contract, { ...closed, status: 'canceled', endedAt: ctx.now }, ctx, beside)
+  }
+  return change(tx, releasedContract, contract, { ...closed, ...offeredAgain }, ctx, beside)
+}

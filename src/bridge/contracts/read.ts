@@ -1,0 +1,124 @@
+import { z } from 'zod'
+import { formatCursor } from '../../protocol/cursor.js'
+import { refuse } from '../../protocol/errors.js'
+import type { StoredEvent } from '../../protocol/event.js'
+import { limits } from '../../protocol/limits.js'
+import { type Find, query } from '../../protocol/method.js'
+import { agentName, capability, headCursor, instant, listOf, pageParams, readPage } from '../fields.js'
+import { find } from './change.js'
+import { contractIdParam, contractRow, contracts, created, statuses } from './row.js'
+
+export const get = query({
+  name: 'contract.get',
+  summary: 'One contract as it is now.',
+  role: 'observer',
+  params: { contractId: contractIdParam },
+  result: contractRow,
+  errors: ['NOT_FOUND'],
+  run: (read, { contractId }) => find(read, contractId),
+})
+
+/** Other systems' names for the same statuses, taken on the way in. */
+const aliases: Record<string, string> = { cancelled: 'canceled', proposed: 'submitted', in_progress: 'working' }
+const statusParam = z.preprocess(
+  (value) => (typeof value === 'string' && Object.hasOwn(aliases, value) ? aliases[value] : value),
+  z.enum(statuses),
+)
+
+export const list = query({
+  name: 'contract.list',
+  summary: 'Contracts, the newest first; with `ready` the work queue, by priority and then age.',
+  role: 'observer',
+  params: {
+    status: z.array(statusParam).min(1).optional(),
+    owner: agentName.optional(),
+    assignee: agentName.optional(),
+    capability: capability.optional(),
+    createdBy: agentName.optional(),
+    tag: z.string().max(limits.nameLength).optional(),
+    ready: z.boolean().optional().describe('only those that can be accepted now (or, with false, that cannot)'),
+    ...pageParams,
+  },
+  result: listOf(contractRow),
+  errors: [],
+  run(read, { page, limit, status, owner, assignee, capability, createdBy, tag, ready }) {
+    const where: Find['where'] = {
+      ...(status && { status }),
+      ...(owner && { owner }),
+      ...(assignee && { assignee }),
+      ...(capability && { capability }),
+      ...(createdBy && { creator: createdBy }),
+      ...(ready !== undefined && { ready: ready ? 1 : 0 }),
+    }
+    const order = ready ? ['-priority'] : ['-id']
+    return readPage(read, contracts, { where, order, ...(tag !== undefined && { key: tag }) }, { page, limit })
+  },
+})
+
+export const history = query({
+  name: 'contract.history',
+  summary: 'What happened to a contract and its locks, oldest first, read from the log.',
+  role: 'observer',
+  params: { contractId: contractIdParam, ...pageParams },
+  result: listOf(
+    z.strictObject({
+      cursor: z.string(),
+      type: z.string(),
+      time: instant,
+      actor: agentName,
+      note: z.string().optional(),
+      changes: z
+        .record(z.string(), z.json())
+        .describe("the contract's fields that changed, as they became; or the lock"),
+    }),
+  ).extend({ truncatedBefore: z.string().optional().describe('earlier events have been removed') }),
+  errors: ['NOT_FOUND'],
+  run(read, { contractId, page, limit = limits.pageItems }) {
+    find(read, contractId)
+    const { epoch, earliest } = read.bounds()
+    const { at, base, after } =
+      page === undefined ? { at: headCursor(read), base: 0, after: earliest } : decodePage(page)
+    const [known] = base === 0 ? [] : read.events(base - 1, { contractId, limit: 1 })
+    const events = read.events(after, { contractId, limit: limit + 1 })
+    const shown = events.slice(0, limit)
+    const { items, last } = describe(epoch, shown, known)
+    const truncated = page === undefined && shown[0]?.type !== created.type
+    return {
+      items,
+      at,
+      ...(events.length > limit && { nextPage: `${at}/${last?.seq ?? base}/${shown.at(-1)?.seq}` }),
+      ...(truncated && { truncatedBefore: formatCursor(epoch, (shown[0]?.seq ?? earliest + 1) - 1) }),
+    }
+  },
+})
+
+type Row = Record<string, unknown>
+
+/** The events in words of what they changed. `known` is the last event before them that held the contract. */
+function describe(epoch: string, events: StoredEvent[], known: StoredEvent | undefined) {
+  let last = known
+  let row: Row = known ? JSON.parse(known.body).data.contract : {}
+  const items = events.map((event) => {
+    const { type, time, actor, data } = JSON.parse(event.body)
+    const changes = data.contract ? changed(row, data.contract) : { lock: data.lock ?? data.last ?? data }
+    if (data.contract) {
+      row = data.contract
+      last = event
+    }
+    return { cursor: formatCursor(epoch, event.seq), type, time, actor, ...(data.note && { note: data.note }), changes }
+  })
+  return { items, last }
+}
+
+/** The fields that differ, as they became; null for one that is gone. */
+function changed(before: Row, after: Row): Row {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)])
+  const differing = [...names].filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
+  return Object.fromEntries(differing.map((name) => [name, after[name] ?? null]))
+}
+
+function decodePage(page: string): { at: string; base: number; after: number } {
+  const match = /^([a-z0-9]{1,16}-\d{1,15})\/(\d{1,15})\/(\d{1,15})$/.exec(page)
+  if (!match) refuse('INVALID_PARAMS', 'The page is not one that this list gave out: begin again without it.')
+  return { at: match[1]!, base: Number(match[2]), after: Number(match[3]) }
+}

@@ -1,0 +1,34 @@
+import type { z } from 'zod'
+import type { Method, Noun } from '../protocol/method.js'
+import { agentNoun } from './agents/agents.js'
+import { contractNoun } from './contracts/contracts.js'
+import { discoverNoun } from './discover.js'
+import { eventNoun } from './events.js'
+import { lockNoun } from './locks/locks.js'
+import { messageNoun } from './messages/messages.js'
+import { bridgeNoun } from './status.js'
+
+// The registry: everything that can be said to the bridge. Every surface is derived from it.
+
+const served = [bridgeNoun, agentNoun, messageNoun, contractNoun, lockNoun, eventNoun] as const
+const discovery = discoverNoun(served.flatMap((noun): readonly Method[] => noun.methods))
+
+/** In the order in which they settle. */
+export const nouns: readonly Noun[] = [...served, discovery]
+
+/** A `Map`, for a plain object would find methods named "constructor". */
+export const methods: ReadonlyMap<string, Method> = new Map(
+  nouns.flatMap((noun) => noun.methods).map((method) => [method.name, method]),
+)
+
+type Registered = (typeof served)[number]['methods'][number] | (typeof discovery)['methods'][number]
+
+/** `noun.verb` of every method. */
+export type MethodName = Registered['name']
+type Named<Name extends MethodName> = Extract<Registered, { name: Name }>
+
+/** What a caller passes: fields with a default may be left out. */
+export type ParamsOf<Name extends MethodName> = z.input<Named<Name>['params']>
+export type ResultOf<Name extends MethodName> = z.output<Named<Name>['result']>
+
+export { connectsOf, sessionDropped } from './agents/sessions.js'

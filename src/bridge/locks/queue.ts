@@ -1,0 +1,110 @@
+import { refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import type { Context, Happened, Parked, Tx } from '../../protocol/method.js'
+import { later } from '../../protocol/time.js'
+import { parseResource } from '../resources/resources.js'
+import { describeBlockers, type Obstacle, obstaclesOf } from './conflict.js'
+import { abandoned, acquired, type Claim, contended, type Lock, locks, queued } from './row.js'
+
+export interface Asked {
+  resources: Claim[]
+  holder: string
+  session?: string | undefined
+  contractId?: string | undefined
+  attempt?: number | undefined
+  reason?: string | undefined
+  ttlMs?: number | undefined
+  starts?: true
+}
+
+/**
+ * Grants a request, all of it or nothing; or queues it, when it may wait; or refuses it.
+ * @throws BAD_RESOURCE, LOCK_CONFLICT, OVERLOADED
+ */
+export function request(tx: Tx, asked: Asked, waitMs: number, ctx: Context): Lock {
+  for (const { resource, literal } of asked.resources) parseResource(resource, literal)
+  const size = tx.count(locks, { holder: asked.holder }, 'size') + asked.resources.length
+  if (size > limits.agentResources) {
+    refuse('OVERLOADED', `An agent holds and waits for at most ${limits.agentResources} resources: release some.`)
+  }
+  const obstacles = obstaclesOf(tx, asked)
+  const lock: Lock = { lockId: ctx.newId('lck'), state: 'waiting', ...asked, requestedAt: ctx.now }
+  if (obstacles.length === 0) return grant(tx, { ...lock, starts: undefined }, ctx)
+  if (waitMs === 0) refuseConflict(obstacles, ctx)
+  return enqueue(tx, { ...lock, expiresAt: later(ctx.now, waitMs) }, obstacles, ctx)
+}
+
+/** The token of a lock is the seq of its grant: it rises for ever and survives restarts. */
+function grant(tx: Tx, lock: Lock, ctx: Context): Lock {
+  const expiresAt = lock.ttlMs === undefined ? undefined : later(ctx.now, lock.ttlMs)
+  return tx.put(acquired, { ...lock, state: 'held', token: tx.nextSeq(), acquiredAt: ctx.now, expiresAt })
+}
+
+function enqueue(tx: Tx, lock: Lock, obstacles: Obstacle[], ctx: Context): Lock {
+  const blockers = describeBlockers(obstacles, ctx.now)
+  const position = 1 + blockers.filter(({ state }) => state === 'waiting').length
+  tx.put(queued, lock, { data: { position, blockers } })
+  for (const blocker of blockers) {
+    if (blocker.state !== 'held') continue
+    tx.tell(contended, blocker.lockId, {
+      contractId: blocker.contractId,
+      to: [blocker.holder],
+      data: { waiter: lock.holder, resource: blocker.resource, lockId: blocker.lockId },
+    })
+  }
+  return lock
+}
+
+function refuseConflict(obstacles: Obstacle[], ctx: Context): never {
+  const blockers = describeBlockers(obstacles, ctx.now)
+  const [first] = blockers
+  const age = Math.round((first?.ageMs ?? 0) / 1000)
+  const verb = first?.state === 'waiting' ? 'waits for' : 'holds'
+  const work = first?.contractId ? ` for contract ${first.contractId}` : ''
+  refuse(
+    'LOCK_CONFLICT',
+    `${first?.holder} ${verb} what was asked${work}, for ${age} s now. Wait with waitMs, work on something else, or ask ${first?.holder} for it.`,
+    { blockers },
+  )
+}
+
+/** The answer to a caller whose request is in the queue: `then` turns an event into its result. */
+export function awaitGrant<Result>(
+  lock: Lock,
+  then: (event: Happened) => Result | undefined,
+  ...others: string[]
+): Parked<Result> {
+  return {
+    parked: 'for-event',
+    subjects: [lock.lockId, ...others],
+    answer(event) {
+      if (event.type !== abandoned.type) return then(event)
+      const { reason, blockers } = event.data
+      if (reason === 'timeout') {
+        refuse('WAIT_TIMEOUT', 'The lock was not granted in time. Ask again, or ask the holder for it.', { blockers })
+      }
+      return refuse('INVALID_TRANSITION', 'The attempt for which the lock was wanted is over.', { reason })
+    },
+    abandon(tx) {
+      const waiting = tx.get(locks, lock.lockId)
+      if (waiting?.state === 'waiting') abandon(tx, waiting, 'gone')
+    },
+  }
+}
+
+export const abandon = (tx: Tx, lock: Lock, reason: string, data: Record<string, unknown> = {}): void =>
+  tx.drop(abandoned, lock, { data: { reason, ...data } })
+
+/** Grants, oldest first, what waited for the locks that went. */
+export function grantFreed(tx: Tx, freed: readonly Lock[], ctx: Context): void {
+  const waiting = new Map<string, Lock>()
+  for (const { holder, resources } of freed) {
+    // Whoever conflicts with what went, asked as if by one who stands behind them all.
+    for (const { lock } of obstaclesOf(tx, { holder, resources })) {
+      if (lock.state === 'waiting') waiting.set(lock.lockId, lock)
+    }
+  }
+  for (const lock of [...waiting.values()].sort((a, b) => (a.lockId < b.lockId ? -1 : 1))) {
+    if (obstaclesOf(tx, lock, 1).length === 0) grant(tx, lock, ctx)
+  }
+}

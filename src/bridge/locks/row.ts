@@ -1,0 +1,86 @@
+import { z } from 'zod'
+import { limits } from '../../protocol/limits.js'
+import { event, type Table } from '../../protocol/method.js'
+import { agentName, instant, ms } from '../fields.js'
+import { keysOf, parseResource } from '../resources/resources.js'
+
+export const claim = z.strictObject({
+  resource: z.string().max(limits.resourceLength).describe('`file:<path or glob>`, or any other `scheme:name`'),
+  mode: z.enum(['exclusive', 'shared']),
+  literal: z.boolean().optional().describe('the path is meant to the letter, though it holds `[`, `{`, `*` or `?`'),
+})
+
+/** As callers write it. */
+export const claimParam = claim.extend({ mode: claim.shape.mode.default('exclusive') })
+export const claimsParam = z.array(claimParam).min(1).max(limits.lockResources)
+export type Claim = z.output<typeof claim>
+
+export const lockRow = z.strictObject({
+  lockId: z.string(),
+  state: z.enum(['waiting', 'held']),
+  token: z.int().optional().describe('rises with every grant in the workspace: the fence'),
+  holder: agentName,
+  session: z.string().optional().describe('the session it hangs on'),
+  resources: z.array(claim),
+  contractId: z.string().optional(),
+  attempt: z.int().optional(),
+  starts: z.literal(true).optional().describe('waiting: when granted, the contract starts'),
+  reason: z.string().max(limits.reasonLength).optional(),
+  requestedAt: instant,
+  acquiredAt: instant.optional(),
+  expiresAt: instant.optional().describe('waiting: when the wait ends; held: when the lease does, if it is timed'),
+  ttlMs: ms(limits.lockTtlMsMin, limits.lockTtlMsMax).optional().describe('length of a timed lease'),
+})
+
+/** One request for locks, from its place in the queue to its end. */
+export type Lock = z.output<typeof lockRow>
+
+export const locks: Table<Lock> = {
+  name: 'locks',
+  noun: 'lock',
+  id: (row) => row.lockId,
+  columns: { state: 'TEXT', holder: 'TEXT', session: 'TEXT', contract: 'TEXT', size: 'INTEGER' },
+  index: (row) => ({
+    state: row.state,
+    holder: row.holder,
+    session: row.session,
+    contract: row.contractId,
+    size: row.resources.length,
+  }),
+  indexes: [['holder', 'size'], ['session'], ['contract'], ['state']],
+  keys: (row) => [
+    ...new Set(row.resources.flatMap(({ resource, literal }) => keysOf(parseResource(resource, literal)))),
+  ],
+  deadline: (row) => row.expiresAt,
+  about: (row) => ({ contractId: row.contractId, parties: [row.holder] }),
+}
+
+export const blocker = z.strictObject({
+  lockId: z.string(),
+  holder: agentName,
+  resource: z.string(),
+  mode: claim.shape.mode,
+  state: lockRow.shape.state,
+  contractId: z.string().optional(),
+  ageMs: z.int(),
+  expiresAt: instant.optional(),
+  reason: lockRow.shape.reason,
+})
+
+export const queued = event('lock.queued', locks, 'A request waits its turn.', {
+  position: 'its place among those who wait for the same, from 1',
+  blockers: 'what it waits for',
+})
+export const contended = event('lock.contended', locks, 'Told to a holder: somebody waits for what it holds.', {
+  waiter: 'the agent that waits',
+  resource: 'what it waits for',
+})
+export const acquired = event('lock.acquired', locks, 'A request was granted.')
+export const extended = event('lock.extended', locks, 'A lease was renewed, or given time after a restart.')
+export const released = event('lock.released', locks, 'A lock was given back.')
+export const expired = event('lock.expired', locks, 'A timed lease ran out.')
+export const lost = event('lock.lost', locks, 'A lock went with the session it hung on.', { reason: 'why' })
+export const abandoned = event('lock.abandoned', locks, 'A request waits no longer.', {
+  reason: '`timeout`, `gone`, `restarted`, `attempt ended` or `overtaken`',
+  blockers: 'with `timeout`: what it still waited for',
+})

@@ -1,0 +1,45 @@
+import { homedir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { SetupError } from './protocol/errors.js'
+
+/** Where a daemon listens and keeps its files. */
+export interface Config {
+  home: string
+  host: string
+  port: number
+  logLevel: string
+}
+
+export const DEFAULT_PORT = 7420
+const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
+
+/** What was said on the command line, each field over its environment variable, and that over its default. @throws SetupError */
+export function readConfig(
+  given: {
+    home?: string | undefined
+    host?: string | undefined
+    port?: string | undefined
+    insecure?: boolean | undefined
+    logLevel?: string | undefined
+  },
+  env: NodeJS.ProcessEnv,
+): Config {
+  const host = given.host ?? '127.0.0.1'
+  if (!LOOPBACK.has(host) && !given.insecure) {
+    throw new SetupError(
+      `${host} is not a loopback address, and this daemon speaks no TLS: say --insecure if you accept that.`,
+    )
+  }
+  const port = Number(given.port ?? env.AGENT_BRIDGE_PORT ?? DEFAULT_PORT)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new SetupError('The port is a number from 0 (any free one) to 65535.')
+  }
+  return { home: homeOf(given.home, env), host, port, logLevel: given.logLevel ?? env.AGENT_BRIDGE_LOG ?? 'info' }
+}
+
+/** The folder of the daemon's files: `--home`, `AGENT_BRIDGE_HOME`, `$XDG_STATE_HOME/agent-bridge`, `~/.local/state/agent-bridge`. */
+export function homeOf(given: string | undefined, env: NodeJS.ProcessEnv): string {
+  const named = given ?? env.AGENT_BRIDGE_HOME
+  if (named) return resolve(named)
+  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'agent-bridge')
+}

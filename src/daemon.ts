@@ -1,0 +1,153 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { type Logger, pino } from 'pino'
+import { nouns } from './bridge/index.js'
+import type { Config } from './config.js'
+import { systemClock } from './engine/clock.js'
+import { createDoor, type Grant, type Served } from './engine/door.js'
+import { createEngine } from './engine/engine.js'
+import type { Random } from './engine/ports.js'
+import { createTail } from './engine/tail.js'
+import { type Home, takeHome } from './home.js'
+import { refuse, SetupError } from './protocol/errors.js'
+import { product } from './protocol/version.js'
+import { createGuard } from './server/auth.js'
+import { createHttp } from './server/http.js'
+import { serveSockets } from './server/ws.js'
+import { openStore, type SqliteStore } from './store/store.js'
+
+/** A daemon at work. */
+export interface Daemon {
+  url: string
+  http: string
+  home: string
+  tokenFile: string
+  /** Settles what waits, says goodbye to every socket, closes the databases. */
+  stop(): Promise<void>
+}
+
+/** How long sockets have to answer the goodbye, ms. */
+const GOODBYE_MS = 1_000
+
+const random: Random = {
+  bytes: randomBytes,
+  hash: (text) => createHash('sha256').update(text).digest('hex'),
+}
+
+interface Workspace extends Served {
+  store: SqliteStore
+  failed: boolean
+}
+
+/** Starts a daemon. @throws SetupError when it cannot run here */
+export async function startDaemon(config: Config, logger = createLogger(config)): Promise<Daemon> {
+  const home = takeHome(config.home)
+  const workspaces = new Map<string, Workspace>()
+  try {
+    openWorkspace('default')
+    const key = randomBytes(32).toString('base64url')
+    const hosts = new Set<string>()
+    const guard = createGuard({ token: home.token, hosts: () => hosts, nowMs: () => performance.now() })
+    const http = createHttp({ guard, key, ready: () => [...workspaces.values()].every(({ failed }) => !failed) })
+    const door = createDoor({ clock: systemClock, workspace })
+    const sockets = serveSockets(http, door, guard, (error) => logger.warn({ error }, 'socket'))
+    const port = await listen(http, config)
+    for (const host of ['127.0.0.1', 'localhost', '[::1]', config.host]) hosts.add(`${host}:${port}`)
+    const address = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+    const urls = { url: `ws://${address}/ws`, http: `http://${address}` }
+    home.announce({ pid: process.pid, ...urls, version: product.version, key })
+    logger.info({ ...urls, home: home.folder }, 'listening')
+    return {
+      ...urls,
+      home: home.folder,
+      tokenFile: home.tokenFile,
+      async stop() {
+        http.close()
+        await Promise.all([...workspaces.values()].map(({ engine }) => engine.stop()))
+        await sockets.close(GOODBYE_MS)
+        http.closeAllConnections()
+        closeAll(workspaces, home)
+        logger.info('stopped')
+      },
+    }
+  } catch (error) {
+    closeAll(workspaces, home)
+    throw error
+  }
+
+  function workspace(name: string, { operator }: Grant): Served {
+    const open = workspaces.get(name)
+    if (open) return open
+    if (!operator && !existsSync(home.databaseFile(name))) refuse('NOT_FOUND', 'There is no workspace of that name.')
+    return openWorkspace(name)
+  }
+
+  function openWorkspace(name: string): Served {
+    const opened = serveWorkspace(name, home, logger)
+    workspaces.set(name, opened)
+    return opened
+  }
+}
+
+function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
+  const tables = nouns.flatMap((noun) => noun.tables)
+  const store = openStore(home.databaseFile(name), tables)
+  const beganMs = performance.now()
+  const report = (fault: unknown, requestId: string) =>
+    logger.error({ err: fault, requestId, workspace: name }, 'fault')
+  const engine = createEngine({
+    store,
+    nouns,
+    clock: systemClock,
+    random,
+    workspace: name,
+    restored: store.anew,
+    report,
+  })
+  const tail = createTail(engine.read, systemClock)
+  const runtime = {
+    version: product.version,
+    workspace: name,
+    uptimeMs: () => Math.round(performance.now() - beganMs),
+    subscriptions: tail.count,
+    store: store.stats,
+  }
+  const opened: Workspace = { engine, tail, store, runtime, failed: false }
+  engine.signals.on('committed', tail.committed)
+  engine.signals.on('failed', () => {
+    opened.failed = true
+  })
+  return opened
+}
+
+function closeAll(workspaces: ReadonlyMap<string, Workspace>, home: Home): void {
+  for (const { tail, store } of workspaces.values()) {
+    tail.stop()
+    store.close()
+  }
+  home.release()
+}
+
+async function listen(http: ReturnType<typeof createHttp>, { host, port }: Config): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') return reject(error)
+      reject(
+        new SetupError(
+          `Port ${port} is in use: stop what uses it, or choose another with --port (0 takes any free one).`,
+          error,
+        ),
+      )
+    })
+    http.listen(port, host, resolve)
+  })
+  return (http.address() as AddressInfo).port
+}
+
+/** Structured lines on standard error, so that standard output is the CLI's. */
+export const createLogger = ({ logLevel }: Pick<Config, 'logLevel'>): Logger =>
+  pino(
+    { level: logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  )

@@ -1,0 +1,206 @@
+import { formatCursor } from '../protocol/cursor.js'
+import { type EventFilter, encodeEvent, type StoredEvent } from '../protocol/event.js'
+import { limits } from '../protocol/limits.js'
+import type { Read } from '../protocol/method.js'
+import type { Clock } from './ports.js'
+
+/** Where a subscription's frames go: one socket. */
+export interface Sink {
+  /** Sends one text message made of two parts; the second may be shared with other sockets. */
+  push(head: string, rest: Buffer): void
+  /** False while too much waits to be sent; whoever holds the sink tells the tail when that has changed. */
+  writable(): boolean
+}
+
+/** One reader of the log: a place in it, and whether it has caught up. */
+interface Subscription {
+  id: number
+  sink: Sink
+  filter: EventFilter
+  /** The seq it has to see next. */
+  next: number
+  /** The cursor of the frame before. */
+  told: number
+  live: boolean
+  /** A pump is under way, or waits for the sink. */
+  pumping: boolean
+  caughtUp: boolean
+  ended: boolean
+}
+
+/** Everyone who follows the log of one workspace. A reader that has caught up is live; a slow one costs one number. */
+export interface Tail {
+  subscribe(sink: Sink, id: number, after: number, filter: EventFilter): () => void
+  /** What was committed; told in order, after the commit and in the same turn. */
+  committed(events: readonly StoredEvent[]): void
+  /** A sink takes frames again. */
+  drained(sink: Sink): void
+  count(): number
+  stop(): void
+}
+
+export function createTail(read: Read, clock: Clock): Tail {
+  const subscriptions = new Set<Subscription>()
+  const { epoch } = read.bounds()
+  let stopTimer: (() => void) | undefined
+
+  /** Bookmarks for live readers whose filter has let nothing pass for a while. */
+  function bookmarkLater(): void {
+    stopTimer ??= clock.after(limits.bookmarkMs, () => {
+      stopTimer = undefined
+      for (const subscription of subscriptions) {
+        if (subscription.live && subscription.told < subscription.next - 1) bookmark(epoch, subscription)
+      }
+    })
+  }
+
+  function pumpSoon(subscription: Subscription): void {
+    if (subscription.pumping || subscription.live) return
+    subscription.pumping = true
+    setImmediate(() => {
+      subscription.pumping = false
+      pump(read, epoch, subscription, pumpSoon)
+    })
+  }
+
+  return {
+    count: () => subscriptions.size,
+    subscribe(sink, id, after, filter) {
+      const subscription = {
+        id,
+        sink,
+        filter,
+        next: after + 1,
+        told: after,
+        live: false,
+        pumping: false,
+        caughtUp: false,
+        ended: false,
+      }
+      subscriptions.add(subscription)
+      pumpSoon(subscription)
+      return () => {
+        subscription.ended = true
+        subscriptions.delete(subscription)
+      }
+    },
+    committed(events) {
+      const first = events[0]
+      const last = events.at(-1)
+      if (!first || !last) return
+      const shared = new Map<string, Frame[]>()
+      for (const subscription of subscriptions) {
+        if (!subscription.live) continue
+        if (!subscription.sink.writable()) {
+          // It reads the log from where it is when it has made room.
+          subscription.live = false
+          continue
+        }
+        const { key } = subscription.filter
+        let frames = shared.get(key)
+        if (!frames) shared.set(key, (frames = framesOf(epoch, events.filter(subscription.filter.passes))))
+        for (const frame of frames) push(epoch, subscription, frame)
+        subscription.next = last.seq + 1
+        if (last.seq - subscription.told >= limits.bookmarkEvents) bookmark(epoch, subscription)
+        else if (subscription.told < last.seq) bookmarkLater()
+      }
+    },
+    drained(sink) {
+      for (const subscription of subscriptions) if (subscription.sink === sink) pumpSoon(subscription)
+    },
+    stop() {
+      stopTimer?.()
+      for (const subscription of subscriptions) subscription.ended = true
+      subscriptions.clear()
+    },
+  }
+}
+
+/** Serves a reader that is behind one page from the store, and again until it has caught up or its sink is full. */
+function pump(
+  read: Read,
+  epoch: string,
+  subscription: Subscription,
+  again: (subscription: Subscription) => void,
+): void {
+  const { sink, filter } = subscription
+  if (subscription.ended || !sink.writable()) return
+  if (subscription.next > read.bounds().head) return goLive(epoch, subscription)
+  const page = read.events(subscription.next - 1)
+  for (const frame of framesOf(epoch, page.filter(filter.passes))) push(epoch, subscription, frame)
+  subscription.next = (page.at(-1)?.seq ?? read.bounds().head) + 1
+  if (subscription.next - 1 - subscription.told >= limits.bookmarkEvents) bookmark(epoch, subscription)
+  // No await stands between "there is nothing after this" and "it is told of what comes".
+  if (subscription.next > read.bounds().head) goLive(epoch, subscription)
+  else again(subscription)
+}
+
+function goLive(epoch: string, subscription: Subscription): void {
+  const { next, sink, id } = subscription
+  if (subscription.told < next - 1) bookmark(epoch, subscription)
+  subscription.live = true
+  if (subscription.caughtUp) return
+  subscription.caughtUp = true
+  const params = `{"subscription":${id},"cursor":"${formatCursor(epoch, next - 1)}"}}`
+  sink.push(`{"jsonrpc":"2.0","method":"caughtUp","params":`, Buffer.from(params))
+}
+
+/** Events that travel together: the shared part of a frame, and the cursor it brings a reader to. */
+interface Frame {
+  cursor: number
+  rest: Buffer
+}
+
+/** Packs events into frames. The events of a command travel in one, unless they are more than a frame may hold. */
+function framesOf(epoch: string, events: readonly StoredEvent[]): Frame[] {
+  const frames: Frame[] = []
+  let bodies: string[] = []
+  let bytes = 0
+  let command: StoredEvent[] = []
+  const flush = (cursor: number) => {
+    if (bodies.length > 0) frames.push({ cursor, rest: Buffer.from(`"events":[${bodies.join(',')}]}}`) })
+    bodies = []
+    bytes = 0
+  }
+  const full = (more: number, count: number) =>
+    bytes + more > limits.pushBytes || bodies.length + count > limits.pushEvents
+  let told = 0
+  const close = () => {
+    const sizes = command.map(({ body }) => body.length)
+    if (
+      bodies.length > 0 &&
+      full(
+        sizes.reduce((sum, size) => sum + size, 0),
+        sizes.length,
+      )
+    )
+      flush(told)
+    for (const event of command) {
+      if (bodies.length > 0 && full(event.body.length, 1)) flush(told)
+      bodies.push(encodeEvent(epoch, event))
+      bytes += event.body.length
+      told = event.seq
+    }
+    command = []
+  }
+  for (const event of events) {
+    if (command[0] && command[0].command !== event.command) close()
+    command.push(event)
+  }
+  close()
+  flush(told)
+  return frames
+}
+
+const BOOKMARK = Buffer.from('"events":[]}}')
+
+/** Tells a reader how far the log has come past what its filter let pass. */
+const bookmark = (epoch: string, subscription: Subscription): void =>
+  push(epoch, subscription, { cursor: subscription.next - 1, rest: BOOKMARK })
+
+function push(epoch: string, subscription: Subscription, { cursor, rest }: Frame): void {
+  const { id, told, sink } = subscription
+  const head = `{"jsonrpc":"2.0","method":"events","params":{"subscription":${id},"prev":"${epoch}-${told}","cursor":"${epoch}-${cursor}",`
+  subscription.told = cursor
+  sink.push(head, rest)
+}

@@ -1,0 +1,138 @@
+import { BridgeError } from '../protocol/errors.js'
+import type { Context, Happened, Parked, RunAgain, Tx, WaitForEvent } from '../protocol/method.js'
+import type { Clock } from './ports.js'
+
+/** How a call ended: its result as JSON, or why it was refused. `fault` is the log's word for a bug. */
+export type Outcome = { result: string } | { refusal: BridgeError; fault?: unknown }
+
+/** A call that waits, with everyone who is to be told: retries under the same idempotency key join the first. */
+export interface WaitingCall {
+  parked: Parked<unknown>
+  /** Runs the call anew; for those that wait for a reason to. */
+  runAgain(): void
+  askers: Array<{ owner: object; done(outcome: Outcome): void }>
+  hash?: string
+  key?: string
+  running: boolean
+  stopTimer?: () => void
+}
+
+/** The calls that wait, in the order in which they began to. */
+export interface Waiting {
+  add(call: WaitingCall): void
+  /** It waits on, with what it said this time. */
+  keep(call: WaitingCall, parked: Parked<unknown>): void
+  settle(call: WaitingCall, outcome: Outcome): void
+  byKey(key: string): WaitingCall | undefined
+  /** Calls under an idempotency key that one of these events answers, so that the answer can be committed with it. */
+  answeredBy(event: Happened): Array<{ call: WaitingCall; result: unknown }>
+  committed(events: readonly Happened[]): void
+  /** Whoever asked has gone; gives what has to be run for those that nobody waits for any longer. */
+  forget(owner: object): Array<(tx: Tx, ctx: Context) => void>
+  /** Answers them all. */
+  end(outcome: Outcome): void
+}
+
+export function createWaiting(clock: Clock): Waiting {
+  const bySubject = new Map<string, Set<WaitingCall>>()
+  const forReason = new Set<WaitingCall>()
+  const keyed = new Map<string, WaitingCall>()
+  const all = new Set<WaitingCall>()
+
+  function remove(call: WaitingCall): void {
+    all.delete(call)
+    call.stopTimer?.()
+    if (call.key !== undefined) keyed.delete(call.key)
+    forReason.delete(call)
+    if (call.parked.parked !== 'for-event') return
+    for (const subject of call.parked.subjects) {
+      const calls = bySubject.get(subject)
+      calls?.delete(call)
+      if (calls?.size === 0) bySubject.delete(subject)
+    }
+  }
+
+  function settle(call: WaitingCall, outcome: Outcome): void {
+    remove(call)
+    for (const { done } of call.askers) done(outcome)
+  }
+
+  function wake(event: Happened): void {
+    let taken = false
+    for (const call of forReason) {
+      const parked = call.parked as RunAgain<unknown>
+      if (call.running || (parked.exclusive && taken) || !parked.wakes(event)) continue
+      taken ||= parked.exclusive
+      call.running = true
+      call.runAgain()
+    }
+  }
+
+  return {
+    settle,
+    byKey: (key) => keyed.get(key),
+    add(call) {
+      all.add(call)
+      if (call.key !== undefined) keyed.set(call.key, call)
+      const { parked } = call
+      if (parked.parked === 'for-event') {
+        for (const subject of parked.subjects) bySubject.set(subject, (bySubject.get(subject) ?? new Set()).add(call))
+        return
+      }
+      forReason.add(call)
+      const give = () => settle(call, { result: JSON.stringify((call.parked as RunAgain<unknown>).otherwise()) })
+      call.stopTimer = clock.after(parked.waitMs, give)
+    },
+    keep(call, parked) {
+      call.parked = parked
+      call.running = false
+    },
+    answeredBy(event) {
+      const answered: Array<{ call: WaitingCall; result: unknown }> = []
+      for (const call of bySubject.get(event.subject) ?? []) {
+        if (call.key === undefined) continue
+        const answer = answerOf(call, event)
+        if (answer && 'value' in answer) answered.push({ call, result: answer.value })
+      }
+      return answered
+    },
+    committed(events) {
+      for (const event of events) {
+        for (const call of [...(bySubject.get(event.subject) ?? [])]) {
+          const answer = answerOf(call, event)
+          if (answer) settle(call, 'value' in answer ? { result: JSON.stringify(answer.value) } : answer)
+        }
+        if (forReason.size > 0) wake(event)
+      }
+    },
+    forget(owner) {
+      const abandon: Array<(tx: Tx, ctx: Context) => void> = []
+      for (const call of [...all]) {
+        const others = call.askers.filter((asker) => asker.owner !== owner)
+        if (others.length === call.askers.length) continue
+        call.askers = others
+        if (others.length > 0) continue
+        remove(call)
+        const { parked } = call
+        if (parked.parked === 'for-event') abandon.push((tx, ctx) => parked.abandon(tx, ctx))
+      }
+      return abandon
+    },
+    end(outcome) {
+      for (const call of [...all]) settle(call, outcome)
+    },
+  }
+}
+
+function answerOf(
+  call: WaitingCall,
+  event: Happened,
+): { value: unknown } | { refusal: BridgeError; fault?: unknown } | undefined {
+  try {
+    const value = (call.parked as WaitForEvent<unknown>).answer(event)
+    return value === undefined ? undefined : { value }
+  } catch (error) {
+    if (error instanceof BridgeError) return { refusal: error }
+    return { refusal: new BridgeError('INTERNAL', 'A fault of the bridge.'), fault: error }
+  }
+}

@@ -1,0 +1,51 @@
+import { refuse } from './errors.js'
+
+/** A place in a workspace's log, written `<epoch>-<seq>`: exclusive, so `after` it begins with seq + 1. */
+export interface Cursor {
+  epoch: string
+  seq: number
+}
+
+/** What a caller may write where a cursor is wanted. */
+export const cursorForm = /^(earliest|latest|[a-z0-9]{1,16}-[0-9]{1,16})$/
+
+export const formatCursor = (epoch: string, seq: number): string => `${epoch}-${seq}`
+
+/** The bounds of a log. `earliest` and `head` are seqs: readable are the events after `earliest`, up to `head`. */
+export interface LogBounds {
+  epoch: string
+  earliest: number
+  head: number
+}
+
+/** Parses `<epoch>-<seq>`. @throws INVALID_PARAMS for any other text or a seq above 2^53 - 1 */
+export function parseCursor(text: string): Cursor {
+  const dash = text.indexOf('-')
+  const seq = Number(text.slice(dash + 1))
+  if (!cursorForm.test(text) || dash < 0 || !Number.isSafeInteger(seq)) {
+    refuse('INVALID_PARAMS', 'A cursor is "earliest", "latest" or one that the bridge gave out, "<epoch>-<seq>".')
+  }
+  return { epoch: text.slice(0, dash), seq }
+}
+
+/**
+ * The seq after which to read. A cursor that cannot be continued is refused, never skipped over.
+ * @throws EPOCH_CHANGED, CURSOR_AHEAD, CURSOR_EXPIRED, each with `{ epoch, earliest, head }`
+ */
+export function resolveCursor(text: string, bounds: LogBounds): number {
+  if (text === 'earliest') return bounds.earliest
+  if (text === 'latest') return bounds.head
+  const { epoch, seq } = parseCursor(text)
+  const facts = {
+    epoch: bounds.epoch,
+    earliest: formatCursor(bounds.epoch, bounds.earliest),
+    head: formatCursor(bounds.epoch, bounds.head),
+  }
+  const cure = 'List the rows and follow from the list\'s "at".'
+  if (epoch !== bounds.epoch) {
+    refuse('EPOCH_CHANGED', `The cursor is of another history (the database was restored). ${cure}`, facts)
+  }
+  if (seq > bounds.head) refuse('CURSOR_AHEAD', `The cursor is ahead of the log. ${cure}`, facts)
+  if (seq < bounds.earliest) refuse('CURSOR_EXPIRED', `Events after the cursor have been removed. ${cure}`, facts)
+  return seq
+}

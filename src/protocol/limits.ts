@@ -1,0 +1,92 @@
+/** Every limit of the bridge, by name. Units last. A limit a caller can meet is documented in CONTRACTS.md from here. */
+export const limits = {
+  /** Largest frame a socket may send; a larger one closes it with 1009. */
+  frameBytes: 1024 * 1024,
+  /** Largest pushed frame of events, unless one command's first event alone is larger. */
+  pushBytes: 256 * 1024,
+  /** Most events in one pushed frame or one page of `event.read`. */
+  pushEvents: 1_000,
+  /** JSON nesting, counted in arrays and objects. */
+  jsonDepth: 64,
+  /** Calls in one JSON-RPC batch. */
+  batchCalls: 100,
+  /** Unanswered calls of one socket; beyond it the socket is not read. */
+  outstandingCalls: 1_024,
+  /** Calls of one socket that wait for something (a lock, work, a message). */
+  parkedCalls: 64,
+  /** Sockets that have not opened a session yet, and how long one may take, ms. */
+  unopenedSockets: 256,
+  openWithinMs: 10_000,
+  /** Subscriptions of one socket, and filters of one subscription. */
+  subscriptions: 64,
+  filters: 16,
+  filterTerms: 64,
+  /** Bytes waiting in a socket's send buffer above which it is not pushed to, but served from the store when it drains. */
+  highWaterBytes: 1024 * 1024,
+  /** WebSocket ping interval, and how long a socket may be silent; with unread output it is slow, not dead, for longer. */
+  pingEveryMs: 20_000,
+  silentMs: 60_000,
+  unreadMs: 5 * 60_000,
+  /** A filtered subscription is never further behind the head without a bookmark, in events and ms. */
+  bookmarkEvents: 1_000,
+  bookmarkMs: 1_000,
+  /** One transaction: commands, and ms spent running them. */
+  batchCommands: 256,
+  batchMs: 10,
+  /** Commands waiting for the writer of one workspace. */
+  queuedCommands: 100_000,
+  /** Page sizes of lists: default and largest; a page also ends at `pageBytes`. */
+  pageItems: 50,
+  pageItemsMax: 1_000,
+  pageBytes: 512 * 1024,
+  /** Lengths, in UTF-16 code units. */
+  nameLength: 64,
+  idLength: 128,
+  titleLength: 200,
+  noteLength: 4_096,
+  descriptionLength: 32_768,
+  textLength: 131_072,
+  reasonLength: 512,
+  topicLength: 256,
+  resourceLength: 1_024,
+  keyLength: 256,
+  /** Items. */
+  recipients: 64,
+  parts: 32,
+  tags: 32,
+  capabilities: 32,
+  artifacts: 64,
+  checks: 32,
+  evidence: 64,
+  /** Sessions one agent may have at a time. */
+  agentSessions: 32,
+  /** Resources of one lock request, of one agent, and alternatives one pattern's braces may expand to. */
+  lockResources: 256,
+  agentResources: 1_000,
+  patternAlternatives: 64,
+  /** Largest contract, as JSON; larger results go by `uri`. */
+  contractBytes: 64 * 1024,
+  /** Ended attempts a contract keeps; older ones are in its history. */
+  attemptsKept: 20,
+  attemptsMax: 100,
+  /** Durations, ms. */
+  graceMs: 30_000,
+  graceMsMax: 600_000,
+  lockTtlMs: 600_000,
+  lockTtlMsMin: 1_000,
+  lockTtlMsMax: 86_400_000,
+  waitMsMax: 3_600_000,
+  pollMsMax: 50_000,
+  cancelGraceMs: 30_000,
+  progressTimeoutMs: 1_800_000,
+  progressTimeoutMsMax: 7 * 86_400_000,
+  /** Progress of one attempt is written at most once in this time; the last one wins. */
+  progressEveryMs: 1_000,
+  retryBackoffMs: 1_000,
+  retryBackoffMsMax: 900_000,
+  /** Leases get at least this much more after a restart or a clock jump; a jump is the wall clock this far ahead. */
+  rebaseMs: 30_000,
+  clockJumpMs: 5_000,
+  /** An idempotency key is remembered at least this long. */
+  idempotencyMs: 86_400_000,
+} as const

@@ -1,0 +1,76 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Grant } from '../engine/door.js'
+import { refuse } from '../protocol/errors.js'
+
+const BEARER = 'agent-bridge.bearer.'
+/** The subprotocol that a browser offers beside the one that carries its token; it alone is echoed. */
+export const SUBPROTOCOL = 'agent-bridge'
+
+export interface Guard {
+  /** Refuses what a web page, or a name that was rebound to this address, could have sent. @throws FORBIDDEN */
+  checkSource(request: IncomingMessage): void
+  /** What the request's token allows. @throws UNAUTHENTICATED, RATE_LIMITED */
+  authenticate(request: IncomingMessage): Grant
+}
+
+export interface GuardOptions {
+  /** The operator's token. */
+  token: string
+  /** `host:port` forms under which the daemon may be called. */
+  hosts(): ReadonlySet<string>
+  /** Origins of pages that may connect, besides the daemon's own; none unless named. */
+  origins?: ReadonlySet<string>
+  nowMs(): number
+}
+
+/** Failed logins allowed in a window, for everyone together: tokens are not to be guessed, on loopback neither. */
+const FAILURES_MAX = 100
+const WINDOW_MS = 60_000
+
+export function createGuard({ token, hosts, origins = new Set(), nowMs }: GuardOptions): Guard {
+  const expected = digest(token)
+  let failures = 0
+  let windowFrom = 0
+  return {
+    checkSource({ headers }) {
+      const host = headers.host?.toLowerCase() ?? ''
+      // DNS rebinding: a page's own name, pointed at this address, comes in as Host.
+      if (!hosts().has(host)) refuse('FORBIDDEN', 'The Host header does not name this daemon.')
+      const { origin } = headers
+      // Programs send no Origin. "null" is what a sandboxed page sends, and is refused as any other page.
+      if (origin !== undefined && !isOwn(origin, host) && !origins.has(origin)) {
+        refuse('FORBIDDEN', 'Pages of that origin may not call this daemon.')
+      }
+    },
+    authenticate(request) {
+      const now = nowMs()
+      if (now - windowFrom > WINDOW_MS) {
+        windowFrom = now
+        failures = 0
+      }
+      if (failures >= FAILURES_MAX) refuse('RATE_LIMITED', 'Too many failed logins: try again in a minute.')
+      const given = tokenOf(request)
+      if (given !== undefined && timingSafeEqual(digest(given), expected)) return { role: 'admin', operator: true }
+      failures++
+      return refuse('UNAUTHENTICATED', 'The token is missing or wrong: the daemon prints where it is kept.')
+    },
+  }
+}
+
+/** Of equal length, so that comparing takes the same time whatever was sent. */
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+const isOwn = (origin: string, host: string): boolean => origin === `http://${host}` || origin === `https://${host}`
+
+/** RFC 6750, 2.1; or, from a browser, which cannot set the header of a WebSocket, a subprotocol. Never from the URL. */
+function tokenOf({ headers }: IncomingMessage): string | undefined {
+  const header = /^Bearer ([\w.~+/-]+=*)$/i.exec(headers.authorization ?? '')
+  if (header) return header[1]
+  const offered = headers['sec-websocket-protocol']?.split(',').map((name) => name.trim())
+  const encoded = offered?.find((name) => name.startsWith(BEARER))?.slice(BEARER.length)
+  return encoded === undefined ? undefined : Buffer.from(encoded, 'base64url').toString('utf8')
+}
+
+/** Proof for a client that this is the daemon whose `daemon.json` it has read: only then does it send its token. */
+export const proveKey = (key: string, nonce: string): string => createHmac('sha256', key).update(nonce).digest('hex')

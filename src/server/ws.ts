@@ -1,0 +1,184 @@
+import type { IncomingMessage, Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { type RawData, WebSocket, WebSocketServer } from 'ws'
+import type { Connection, Door, Grant } from '../engine/door.js'
+import type { Outcome } from '../engine/engine.js'
+import { BridgeError, errors } from '../protocol/errors.js'
+import { type Call, decodeFrame, encodeRefusal, encodeResult, type Id } from '../protocol/jsonrpc.js'
+import { limits } from '../protocol/limits.js'
+import { type Guard, SUBPROTOCOL } from './auth.js'
+
+const PATH = '/ws'
+
+export interface Sockets {
+  /** Says goodbye to every socket, 1001, and cuts off those that do not answer within `ms`. */
+  close(ms: number): Promise<void>
+}
+
+/** Takes WebSocket upgrades on an HTTP server, and carries frames between sockets and the door. */
+export function serveSockets(http: Server, door: Door, guard: Guard, warn: (error: unknown) => void): Sockets {
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: true,
+    maxPayload: limits.frameBytes,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  })
+  const unopened = new Set<WebSocket>()
+  http.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
+    raw.on('error', warn)
+    try {
+      const { pathname } = new URL(request.url ?? '/', 'http://daemon')
+      if (pathname !== PATH) throw new BridgeError('NOT_FOUND', `Sockets are at ${PATH}.`)
+      guard.checkSource(request)
+      const grant = guard.authenticate(request)
+      if (unopened.size >= limits.unopenedSockets)
+        throw new BridgeError('OVERLOADED', 'Too many sockets have not opened a session.')
+      server.handleUpgrade(request, raw, head, (socket) => serve(socket, raw, door, grant, unopened))
+    } catch (error) {
+      if (!(error instanceof BridgeError)) warn(error)
+      refuseUpgrade(
+        raw,
+        error instanceof BridgeError ? error : new BridgeError('INVALID_REQUEST', 'The request cannot be read.'),
+      )
+    }
+  })
+  const heartbeat = setInterval(() => beat(server.clients), limits.pingEveryMs).unref()
+  return {
+    async close(ms) {
+      clearInterval(heartbeat)
+      for (const socket of server.clients) socket.close(1001, 'the daemon is stopping')
+      const deadline = setTimeout(() => {
+        for (const socket of server.clients) socket.terminate()
+      }, ms)
+      while (server.clients.size > 0) await new Promise((resolve) => setTimeout(resolve, 5))
+      clearTimeout(deadline)
+    },
+  }
+}
+
+/** RFC 6455, 4.2.2: an HTTP answer other than 101 refuses the socket. */
+function refuseUpgrade(raw: Duplex, { reason, message }: BridgeError): void {
+  const { http } = errors[reason]
+  const body = `${JSON.stringify({ type: 'about:blank', title: reason, status: http, detail: message, reason })}\n`
+  const challenge = http === 401 ? 'WWW-Authenticate: Bearer\r\n' : ''
+  raw.end(
+    `HTTP/1.1 ${http} ${reason}\r\n${challenge}Content-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}
+
+/** When a socket last showed life. */
+const life = new WeakMap<WebSocket, { seenMs: number; unreadSinceMs: number | undefined }>()
+
+/** Pings everyone, and ends those that are dead: silent, or, with output they do not read, silent for long. */
+function beat(sockets: Iterable<WebSocket>): void {
+  const now = performance.now()
+  for (const socket of sockets) {
+    const alive = life.get(socket)
+    if (!alive) continue
+    if (socket.bufferedAmount === 0) alive.unreadSinceMs = undefined
+    else alive.unreadSinceMs ??= now
+    const slowFor = alive.unreadSinceMs === undefined ? 0 : now - alive.unreadSinceMs
+    const silentFor = now - alive.seenMs
+    const patience = alive.unreadSinceMs === undefined ? limits.silentMs : limits.unreadMs
+    if (silentFor > patience || slowFor > limits.unreadMs) socket.terminate()
+    else if (socket.readyState === WebSocket.OPEN) socket.ping()
+  }
+}
+
+function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopened: Set<WebSocket>): void {
+  const alive = { seenMs: performance.now(), unreadSinceMs: undefined }
+  life.set(socket, alive)
+  const send = corked(socket, raw)
+  const connection = door.connect(grant, {
+    push(head, rest) {
+      // One message in two fragments: the second is one buffer for all sockets that get the same events.
+      cork(raw)
+      socket.send(head, { fin: false })
+      socket.send(rest, { binary: false, fin: true })
+    },
+    writable: () => socket.readyState === WebSocket.OPEN && socket.bufferedAmount < limits.highWaterBytes,
+    close: (code, reason) => socket.close(code, reason),
+  })
+  const resume = () => {
+    if (socket.isPaused && connection.busy() < limits.outstandingCalls) socket.resume()
+  }
+  unopened.add(socket)
+  const opening = setTimeout(() => socket.close(4401, 'no session was opened'), limits.openWithinMs)
+  const settled = () => {
+    if (connection.opened()) {
+      clearTimeout(opening)
+      unopened.delete(socket)
+    }
+    resume()
+  }
+  raw.on('data', () => {
+    alive.seenMs = performance.now()
+    connection.seen()
+  })
+  raw.on('drain', () => connection.drained())
+  socket.on('message', (data: RawData, binary: boolean) => {
+    receive(connection, binary ? '' : data.toString(), send, settled)
+    // Beyond the limit the socket is not read: TCP pushes back, and nothing is refused.
+    if (connection.busy() >= limits.outstandingCalls) socket.pause()
+  })
+  // Without a listener an error of one socket would end the process; `close` follows in any case.
+  socket.on('error', () => {})
+  socket.on('close', () => {
+    clearTimeout(opening)
+    unopened.delete(socket)
+    connection.closed()
+  })
+}
+
+const corks = new WeakSet<Duplex>()
+
+/** All that is written in one turn goes out as one write. */
+function cork(raw: Duplex): void {
+  if (corks.has(raw)) return
+  corks.add(raw)
+  raw.cork()
+  setImmediate(() => {
+    corks.delete(raw)
+    raw.uncork()
+  })
+}
+
+function corked(socket: WebSocket, raw: Duplex): (text: string) => void {
+  return (text) => {
+    if (socket.readyState !== WebSocket.OPEN) return
+    cork(raw)
+    socket.send(text)
+  }
+}
+
+/** Makes the calls of one frame and sends their answers: one each, or all of a batch together. */
+function receive(connection: Connection, text: string, send: (text: string) => void, settled: () => void): void {
+  const { batch, items } = decodeFrame(text)
+  const answers: string[] = []
+  let open = items.length
+  const answered = (answer: string | undefined) => {
+    open--
+    if (answer !== undefined) answers.push(answer)
+    if (!batch && answer !== undefined) send(answer)
+    // JSON-RPC 2.0, 6: a batch of notifications alone is not answered at all.
+    else if (batch && open === 0 && answers.length > 0) send(`[${answers.join(',')}]`)
+    settled()
+  }
+  for (const item of items) {
+    if ('refusal' in item) answered(encodeRefusal(item.id, item.refusal))
+    else make(connection, item.call, answered)
+  }
+}
+
+function make(
+  connection: Connection,
+  { id, method, params }: Call,
+  answered: (answer: string | undefined) => void,
+): void {
+  // JSON-RPC 2.0, 4.1: no answer to a notification, not even a refusal.
+  connection.call(method, params, (outcome) => answered(id === undefined ? undefined : encodeOutcome(id, outcome)))
+}
+
+const encodeOutcome = (id: Id, outcome: Outcome): string =>
+  'result' in outcome ? encodeResult(id, outcome.result) : encodeRefusal(id, outcome.refusal)

@@ -1,0 +1,114 @@
+import type { Table } from '../protocol/method.js'
+import { type Connection, SCHEMA_VERSION } from './open.js'
+
+/** The value of a table's columns for a row, in the order of `columnsOf`. */
+export function valuesOf(table: Table<object>, row: object): Array<string | number | null> {
+  const columns: Record<string, string | number | null | undefined> = {
+    ...table.index(row),
+    deadline: table.deadline?.(row),
+  }
+  return columnsOf(table).map((name) => columns[name] ?? null)
+}
+
+export const columnsOf = (table: Table<object>): string[] => [
+  ...Object.keys(table.columns),
+  ...(table.deadline ? ['deadline'] : []),
+]
+
+/** Creates what is missing, and builds anew, from its rows, any table whose declaration has changed. */
+export function migrate(db: Connection, tables: readonly Table<object>[]): void {
+  db.transaction(() => {
+    db.exec(`
+      CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS events (
+        seq INTEGER PRIMARY KEY,
+        command INTEGER NOT NULL,
+        type TEXT NOT NULL,
+        topic TEXT,
+        contract_id TEXT,
+        parties TEXT,
+        body TEXT NOT NULL,
+        private TEXT,
+        idempotency TEXT
+      );
+      CREATE INDEX IF NOT EXISTS events_contract ON events (contract_id, seq) WHERE contract_id IS NOT NULL;
+      CREATE INDEX IF NOT EXISTS events_idempotency ON events (idempotency) WHERE idempotency IS NOT NULL;
+    `)
+    for (const table of tables) shape(db, table)
+    db.pragma(`user_version = ${SCHEMA_VERSION}`)
+  }).immediate()
+}
+
+/**
+ * Columns and keys are pure functions of the rows, so a table of another shape needs no migration of its own: its rows
+ * are filed anew.
+ */
+function shape(db: Connection, table: Table<object>): void {
+  const ddl = definitionOf(table)
+  const former = db.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(`table ${table.name}`)
+  if (former === ddl) return
+  const rows =
+    former === undefined
+      ? []
+      : db.prepare<[], [string, string | null]>(`SELECT body, secret FROM ${table.name}`).raw().all()
+  db.exec(`DROP TABLE IF EXISTS ${table.name}; DROP TABLE IF EXISTS ${table.name}_keys; ${ddl}`)
+  const put = rowWriter(db, table)
+  for (const [body, secret] of rows) put(JSON.parse(body), body, secret)
+  db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(`table ${table.name}`, ddl)
+}
+
+function definitionOf(table: Table<object>): string {
+  const { name } = table
+  const columns = columnsOf(table).map((column) => `${column} ${table.columns[column] ?? 'TEXT'}`)
+  const indexes = table.indexes.map(
+    (index) => `CREATE INDEX ${name}_${index.join('_')} ON ${name} (${[...index, 'id'].join(', ')});`,
+  )
+  return [
+    `CREATE TABLE ${name} (${['id TEXT PRIMARY KEY', 'body TEXT NOT NULL', 'secret TEXT', ...columns].join(', ')});`,
+    ...indexes,
+    table.deadline ? `CREATE INDEX ${name}_deadline ON ${name} (deadline, id) WHERE deadline IS NOT NULL;` : '',
+    table.keys ? `CREATE TABLE ${name}_keys (key TEXT, id TEXT, PRIMARY KEY (key, id)) WITHOUT ROWID;` : '',
+    table.keys ? `CREATE INDEX ${name}_keys_id ON ${name}_keys (id);` : '',
+  ].join('\n')
+}
+
+export type RowWriter = (row: object, json: string, secret: string | null | undefined) => void
+
+/** Puts rows of a table, filed under their columns and keys. An undefined secret leaves the one there is. */
+export function rowWriter(db: Connection, table: Table<object>): RowWriter {
+  const { name } = table
+  const columns = columnsOf(table)
+  const all = ['id', 'body', 'secret', ...columns]
+  const upsert = (changed: string[]) =>
+    db.prepare(`INSERT INTO ${name} (${all.join(', ')}) VALUES (${all.map(() => '?').join(', ')})
+      ON CONFLICT (id) DO UPDATE SET ${changed.map((column) => `${column} = excluded.${column}`).join(', ')}`)
+  const putKeeping = upsert(['body', ...columns])
+  const putSecret = upsert(['body', 'secret', ...columns])
+  const file = table.keys && keyWriter(db, table)
+  return (row, json, secret) => {
+    const id = table.id(row)
+    const statement = secret === undefined ? putKeeping : putSecret
+    statement.run(id, json, secret ?? null, ...valuesOf(table, row))
+    file?.(id, [...new Set(table.keys?.(row))].sort())
+  }
+}
+
+function keyWriter(db: Connection, { name }: Table<object>): (id: string, keys: readonly string[]) => void {
+  const read = db.prepare<[string], string>(`SELECT key FROM ${name}_keys WHERE id = ? ORDER BY key`).pluck()
+  const add = db.prepare(`INSERT INTO ${name}_keys (key, id) VALUES (?, ?)`)
+  const remove = db.prepare(`DELETE FROM ${name}_keys WHERE key = ? AND id = ?`)
+  return (id, keys) => {
+    const former = new Set(read.all(id))
+    for (const key of keys) if (!former.delete(key)) add.run(key, id)
+    for (const key of former) remove.run(key, id)
+  }
+}
+
+export function rowRemover(db: Connection, table: Table<object>): (id: string) => void {
+  const row = db.prepare(`DELETE FROM ${table.name} WHERE id = ?`)
+  const keys = table.keys && db.prepare(`DELETE FROM ${table.name}_keys WHERE id = ?`)
+  return (id) => {
+    row.run(id)
+    keys?.run(id)
+  }
+}
