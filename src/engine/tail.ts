@@ -97,8 +97,8 @@ export function createTail(read: Read, clock: Clock): Tail {
           continue
         }
         const { key } = subscription.filter
-        let frames = shared.get(key)
-        if (!frames) shared.set(key, (frames = framesOf(epoch, events.filter(subscription.filter.passes))))
+        const frames = shared.get(key) ?? framesOf(epoch, events.filter(subscription.filter.passes))
+        shared.set(key, frames)
         for (const frame of frames) push(epoch, subscription, frame)
         subscription.next = last.seq + 1
         if (last.seq - subscription.told >= limits.bookmarkEvents) bookmark(epoch, subscription)

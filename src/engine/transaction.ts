@@ -1,5 +1,4 @@
 import type { LogBounds } from '../protocol/cursor.js'
-import { BridgeError } from '../protocol/errors.js'
 import type { Beside, Context, EventDef, Happened, Table, Tx } from '../protocol/method.js'
 import type { Instant } from '../protocol/time.js'
 import type { LogRecord, Store } from './ports.js'
@@ -11,6 +10,13 @@ export interface Held {
   write(tx: Tx, ctx: Context): void
 }
 
+/** An answer to remember: under which key, for which parameters. The result is left out where it is the event's row. */
+export interface Answer {
+  key: string
+  hash: string
+  result?: string
+}
+
 /** What one command has done so far. It reaches the log, the head and memory only when the command is released. */
 export interface CommandTx extends Tx {
   readonly happened: Happened[]
@@ -20,17 +26,10 @@ export interface CommandTx extends Tx {
   actAs(actor: string, unverified: boolean): void
   /** The JSON of a value; that of the row written last is at hand. */
   jsonOf(value: unknown): string
-  /** Hands the events to the log, the last one with the answer to remember, and keeps the rows. */
+  /** Hands the events to the log, with the answers to remember, and keeps the rows. */
   release(answers: ReadonlyMap<Happened, Answer>): void
   /** Takes back every row. */
   undo(): void
-}
-
-/** An answer to remember: under which key, for which parameters. The result is left out where it is the event's row. */
-export interface Answer {
-  key: string
-  hash: string
-  result?: string
 }
 
 interface Begun {
@@ -40,52 +39,35 @@ interface Begun {
   held: ReadonlyMap<string, Held>
 }
 
+interface Progress {
+  readonly now: Instant
+  readonly first: number
+  readonly happened: Happened[]
+  readonly secrets: Map<Happened, object>
+  actor: string
+  unverified: boolean
+  marked: boolean
+  last?: { row: object; json: string }
+}
+
 /** Begins a command in the store's open transaction. */
 export function beginCommand({ store, bounds, now, held }: Begun): CommandTx {
-  const happened: Happened[] = []
-  const secrets = new Map<Happened, object>()
+  const progress: Progress = {
+    now,
+    first: bounds.head + 1,
+    happened: [],
+    secrets: new Map(),
+    actor: 'bridge',
+    unverified: false,
+    marked: false,
+  }
+  const { happened, secrets } = progress
   const holds = new Map<string, Held | null>()
-  const first = bounds.head + 1
-  let actor = 'bridge'
-  let unverified = false
-  let marked = false
-  let last: { row: object; json: string } | undefined
 
   /** Nothing is marked for a command that only reads, or only appends. */
   function mark(): void {
-    if (!marked) store.mark('savepoint')
-    marked = true
-  }
-
-  function append(
-    def: EventDef,
-    subject: string,
-    about: About,
-    noun: string | undefined,
-    json: string,
-    data: object,
-    beside: Beside,
-  ) {
-    const parties = [...new Set([...about.parties, ...(beside.to ?? [])])].filter((name) => name !== undefined)
-    const contractId = beside.contractId ?? about.contractId
-    const { topic, to } = beside
-    const head = { type: def.type, time: now, actor, ...(unverified && { unverified }), subject, contractId, topic, to }
-    const named = noun === undefined ? '' : `"${noun}":${json}`
-    const rest = JSON.stringify(data).slice(1, -1)
-    const event: Happened = {
-      seq: first + happened.length,
-      command: first,
-      type: def.type,
-      topic: topic ?? null,
-      contractId: contractId ?? null,
-      parties: parties.length > 0 ? `|${parties.join('|')}|` : null,
-      body: `${JSON.stringify(head).slice(0, -1)},"data":{${named}${named && rest ? ',' : ''}${rest}}}`,
-      subject,
-      data: data as Record<string, unknown>,
-    }
-    if (beside.secret) secrets.set(event, beside.secret)
-    happened.push(event)
-    return event
+    if (!progress.marked) store.mark('savepoint')
+    progress.marked = true
   }
 
   return {
@@ -93,45 +75,33 @@ export function beginCommand({ store, bounds, now, held }: Begun): CommandTx {
     happened,
     holds,
     bounds: () => bounds,
-    nextSeq: () => first + happened.length,
+    nextSeq: () => progress.first + happened.length,
     actAs(name, chosen) {
-      actor = name
-      unverified = chosen
+      progress.actor = name
+      progress.unverified = chosen
     },
-    put<Row extends object>(def: EventDef<Row>, row: Row, beside: Beside = {}): Row {
+    put(def, row, beside = {}) {
       const table = tableOf(def)
       const json = JSON.stringify(row)
-      const id = table.id(row)
       if (table.keeps?.(row) ?? true) {
         mark()
         store.put(table, row, json, beside.secret && JSON.stringify(beside.secret))
       }
-      const event = append(
-        def as EventDef,
-        beside.subject ?? id,
-        table.about(row),
-        table.noun,
-        json,
-        beside.data ?? {},
-        beside,
-      )
-      event.data = { [table.noun]: row, ...beside.data }
-      last = { row, json }
+      append(progress, def.type, table.id(row), table.about(row), { [table.noun]: row, ...beside.data }, beside, json)
+      progress.last = { row, json }
       return row
     },
-    drop<Row extends object>(def: EventDef<Row>, row: Row, beside: Beside = {}): void {
+    drop(def, row, beside = {}) {
       const table = tableOf(def)
-      const id = table.id(row)
       mark()
-      store.remove(table, id)
-      const data = { ...beside.data, last: row }
-      const event = append(def as EventDef, beside.subject ?? id, table.about(row), table.noun, 'null', data, beside)
-      event.data = { [table.noun]: null, ...data }
+      store.remove(table, table.id(row))
+      const data = { [table.noun]: null, ...beside.data, last: row }
+      append(progress, def.type, table.id(row), table.about(row), data, beside)
     },
-    tell(def, subject, beside): void {
-      append(def, subject, { parties: [] }, undefined, '', beside.data ?? {}, beside)
+    tell(def, subject, beside) {
+      append(progress, def.type, subject, { parties: [] }, beside.data ?? {}, beside)
     },
-    hold(name, at, values, write): void {
+    hold(name, at, values, write) {
       holds.set(name, { at, values, write })
     },
     takeHeld(name) {
@@ -139,21 +109,16 @@ export function beginCommand({ store, bounds, now, held }: Begun): CommandTx {
       if (taken) holds.set(name, null)
       return taken?.values ?? {}
     },
-    jsonOf: (value) => (last && value === last.row ? last.json : JSON.stringify(value)),
-    release(answers): void {
+    jsonOf: (value) => (value === progress.last?.row ? (progress.last?.json ?? '') : JSON.stringify(value)),
+    release(answers) {
       if (happened.length > 0)
         store.append(happened.map((event) => recordOf(event, secrets.get(event), answers.get(event))))
-      if (marked) store.mark('release')
+      if (progress.marked) store.mark('release')
     },
-    undo(): void {
-      if (marked) store.mark('undo')
+    undo() {
+      if (progress.marked) store.mark('undo')
     },
   }
-}
-
-interface About {
-  contractId?: string | undefined
-  parties: readonly (string | undefined)[]
 }
 
 function tableOf<Row extends object>(def: EventDef<Row>): Table<Row> {
@@ -161,14 +126,57 @@ function tableOf<Row extends object>(def: EventDef<Row>): Table<Row> {
   return def.table
 }
 
-function recordOf(event: Happened, secret: object | undefined, answer: Answer | undefined): LogRecord {
-  const hidden = {
-    ...(secret && { row: secret }),
-    ...(answer && { answer: { hash: answer.hash, ...(answer.result !== undefined && { result: answer.result }) } }),
+type Data = Record<string, unknown>
+
+function append(
+  progress: Progress,
+  type: string,
+  id: string,
+  about: About,
+  data: Data,
+  beside: Beside,
+  rowJson?: string,
+): void {
+  const { now, first, happened, secrets, actor, unverified } = progress
+  const { topic, to, subject = id } = beside
+  const contractId = beside.contractId ?? about.contractId
+  const parties = [...new Set([...about.parties, ...(to ?? [])])].filter((name) => name !== undefined)
+  const head = { type, time: now, actor, ...(unverified && { unverified }), subject, contractId, topic, to }
+  const event: Happened = {
+    seq: first + happened.length,
+    command: first,
+    type,
+    topic: topic ?? null,
+    contractId: contractId ?? null,
+    parties: parties.length > 0 ? `|${parties.join('|')}|` : null,
+    body: `${JSON.stringify(head).slice(0, -1)},"data":${encodeData(data, rowJson)}}`,
+    subject,
+    data,
   }
-  const { subject: _subject, data: _data, ...stored } = event
-  return { ...stored, private: secret || answer ? JSON.stringify(hidden) : null, idempotency: answer?.key ?? null }
+  if (beside.secret) secrets.set(event, beside.secret)
+  happened.push(event)
 }
 
-/** The bug behind an error that no rule meant, or the refusal as it is. */
-export const asRefusal = (error: unknown): BridgeError | undefined => (error instanceof BridgeError ? error : undefined)
+interface About {
+  contractId?: string | undefined
+  parties: readonly (string | undefined)[]
+}
+
+/** The row comes first, and is JSON already. */
+function encodeData(data: Data, rowJson: string | undefined): string {
+  if (rowJson === undefined) return JSON.stringify(data)
+  const [noun, ...others] = Object.keys(data)
+  const rest = others.length === 0 ? '' : JSON.stringify({ ...data, [noun as string]: undefined }).slice(1, -1)
+  return `{"${noun}":${rowJson}${rest && ','}${rest}}`
+}
+
+function recordOf(event: Happened, secret: object | undefined, answer: Answer | undefined): LogRecord {
+  const { subject: _subject, data: _data, ...stored } = event
+  if (!secret && !answer) return { ...stored, private: null, idempotency: null }
+  const { key, ...remembered } = answer ?? { key: null }
+  return {
+    ...stored,
+    private: JSON.stringify({ ...(secret && { row: secret }), ...(answer && { answer: remembered }) }),
+    idempotency: key,
+  }
+}

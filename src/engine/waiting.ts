@@ -80,8 +80,7 @@ export function createWaiting(clock: Clock): Waiting {
         return
       }
       forReason.add(call)
-      const give = () => settle(call, { result: JSON.stringify((call.parked as RunAgain<unknown>).otherwise()) })
-      call.stopTimer = clock.after(parked.waitMs, give)
+      call.stopTimer = clock.after(parked.waitMs, () => settle(call, otherwise(call)))
     },
     keep(call, parked) {
       call.parked = parked

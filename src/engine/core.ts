@@ -1,0 +1,129 @@
+import type { LogBounds } from '../protocol/cursor.js'
+import { BridgeError } from '../protocol/errors.js'
+import type { Caller, Command, Context, Happened, Noun, Read, Tx } from '../protocol/method.js'
+import { type Instant, toInstant } from '../protocol/time.js'
+import { createIds } from './ids.js'
+import type { Clock, Random, Store } from './ports.js'
+import type { Held } from './transaction.js'
+import { createWaiting, type Outcome, type Waiting, type WaitingCall } from './waiting.js'
+
+/** A command somebody asked for. */
+export interface CommandCall {
+  method: Command
+  params: Record<string, unknown>
+  caller: Caller
+  idempotencyKey?: string | undefined
+  /** Whose waiting ends when it goes. */
+  owner: object
+  /** False when its owner has as many calls waiting as it may. */
+  mayWait(): boolean
+  /** Its effect is committed, or refused, or it waits. Called once, before `done`. */
+  ran(waits: boolean): void
+  done(outcome: Outcome): void
+}
+
+export interface EngineOptions {
+  store: Store
+  nouns: readonly Noun[]
+  clock: Clock
+  random: Random
+  workspace: string
+  /** The database is another than the one last seen. */
+  restored?: boolean
+  /** A bug was met; the id is the one its caller was given. */
+  report(fault: unknown, requestId: string): void
+}
+
+/** Something to run as a command: a call, perhaps one that waited, or a rule of the bridge's own. */
+export type Job = { call: CommandCall; again?: WaitingCall | undefined } | { rule: Rule }
+export type Rule = (tx: Tx, ctx: Context) => void
+
+/** What is to happen once the batch is committed; or, with an outcome, instead of it. */
+export type After = (instead?: Outcome) => void
+
+/** One transaction's work. */
+export interface Batch {
+  bounds: LogBounds
+  happened: Happened[]
+  after: After[]
+}
+
+/** The state of one workspace's writer. Changed by its own functions only, and never by a command that was rolled back. */
+export interface Core {
+  readonly options: EngineOptions
+  readonly waiting: Waiting
+  readonly held: Map<string, Held>
+  readonly ids: ReturnType<typeof createIds>
+  /** Names this life of the daemon. */
+  readonly daemon: string
+  readonly committed: Read
+  readonly queue: Job[]
+  /** Queries that wait for the turn under way. */
+  postponed: Array<() => void>
+  bounds: LogBounds
+  /** The batch's instant: the wall clock, but never earlier than before. */
+  now: Instant
+  wallMs: number
+  monotonicMs: number
+  /** The first deadline of any row, or of what is held. */
+  dueAt: Instant | undefined
+  stopTimer(): void
+  /** A turn is under way or about to be. */
+  scheduled: boolean
+  stopped: boolean
+  /** Why the workspace takes no commands any more. */
+  failure: unknown
+}
+
+export function createCore(options: EngineOptions): Core {
+  const { store, clock, random } = options
+  const ids = createIds(random)
+  const core: Core = {
+    options,
+    waiting: createWaiting(clock),
+    held: new Map(),
+    ids,
+    daemon: ids.next('dmn', toInstant(clock.wallMs())),
+    committed: { ...store.committed, bounds: () => core.bounds },
+    queue: [],
+    postponed: [],
+    bounds: store.bounds(),
+    now: toInstant(0),
+    wallMs: clock.wallMs(),
+    monotonicMs: clock.monotonicMs(),
+    dueAt: undefined,
+    stopTimer: () => {},
+    scheduled: false,
+    stopped: false,
+    failure: undefined,
+  }
+  core.now = lastInstant(core) ?? core.now
+  return core
+}
+
+/** The instant of the last event: time never runs backwards within a log. */
+function lastInstant({ committed, bounds }: Core): Instant | undefined {
+  const [last] = committed.events(bounds.head - 1, { limit: 1 })
+  return last && JSON.parse(last.body).time
+}
+
+/** Whoever acts when nobody asked: time, restarts, and what follows from other events. */
+export const BRIDGE: Caller = { agent: 'bridge', role: 'admin', unverified: false }
+
+export const contextFor = ({ now, daemon, ids, options }: Core, caller: Caller): Context => ({
+  now,
+  caller,
+  daemon,
+  workspace: options.workspace,
+  newId: (prefix) => ids.next(prefix, now),
+  newSecret: () => Buffer.from(options.random.bytes(32)).toString('base64url'),
+  hash: options.random.hash,
+})
+
+/** Reports a bug, and gives what its caller is told: an id under which the log has more, and nothing else. */
+export function refusalOfFault({ ids, now, options }: Core, fault: unknown): Outcome {
+  const requestId = ids.next('req', now)
+  options.report(fault, requestId)
+  const message = `A fault of the bridge: its log has more under ${requestId}.`
+  return { refusal: new BridgeError('INTERNAL', message, { requestId }) }
+}
