@@ -37,12 +37,7 @@ export function runRule(core: Core, batch: Batch, rule: Rule): void {
 }
 
 /** Runs one call of the queue. */
-export function runCall(
-  core: Core,
-  batch: Batch,
-  { call, again }: Exclude<Job, { rule: Rule }>,
-  wake: (job: Job) => void,
-): void {
+export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, { rule: Rule }>): void {
   const refusal = attempt(core, batch, (tx) => {
     const keyed = keyedOf(core, call)
     if (keyed && !again) {

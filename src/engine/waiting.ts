@@ -123,6 +123,10 @@ export function createWaiting(clock: Clock): Waiting {
   }
 }
 
+const otherwise = (call: WaitingCall): Outcome => ({
+  result: JSON.stringify((call.parked as RunAgain<unknown>).otherwise()),
+})
+
 function answerOf(
   call: WaitingCall,
   event: Happened,
