@@ -1,6 +1,6 @@
 import { BridgeError, refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
-import { type Happened, isParked, type Parked } from '../protocol/method.js'
+import { type Caller, type Happened, isParked, type Parked } from '../protocol/method.js'
 import {
   type Batch,
   BRIDGE,
@@ -11,7 +11,7 @@ import {
   type Rule,
   refusalOfFault,
 } from './core.js'
-import { type Answer, beginCommand, type CommandTx } from './transaction.js'
+import type { Answer, CommandTx } from './transaction.js'
 import type { Outcome, WaitingCall } from './waiting.js'
 
 // One command within a batch: run, settled, released; or refused, without a trace.
@@ -23,7 +23,7 @@ interface Keyed {
 
 /** Runs a rule of the bridge's own. It has nobody to refuse, so whatever it throws is a bug. */
 export function runRule(core: Core, batch: Batch, rule: Rule): void {
-  attempt(core, batch, (tx) => {
+  attempt(core, batch, BRIDGE, (tx) => {
     try {
       rule(tx, contextFor(core, BRIDGE))
       settle(core, tx)
@@ -38,7 +38,7 @@ export function runRule(core: Core, batch: Batch, rule: Rule): void {
 
 /** Runs one call of the queue. */
 export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, { rule: Rule }>): void {
-  const refusal = attempt(core, batch, (tx) => {
+  const refusal = attempt(core, batch, call.caller, (tx) => {
     const keyed = keyedOf(core, call)
     if (keyed && !again) {
       const known = recall(core, keyed)
@@ -46,18 +46,22 @@ export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, 
         return void batch.after.push((instead) => answer(core, call, instead ?? { result: known }))
       if (join(core, batch, call, keyed)) return
     }
-    tx.actAs(call.caller.agent, call.caller.unverified)
     const result = call.method.run(tx, call.params, contextFor(core, call.caller))
-    tx.actAs(BRIDGE.agent, false)
+    tx.actAsBridge()
     if (isParked(result)) waitFor(core, batch, tx, { call, result, keyed, again })
     else finish(core, batch, tx, { call, result, keyed, again })
   })
   if (refusal) batch.after.push((instead) => answer(core, call, instead ?? refusal, again))
 }
 
-function attempt(core: Core, batch: Batch, act: (tx: CommandTx) => void): Outcome | undefined {
-  const { store } = core.options
-  const tx = beginCommand({ store, bounds: batch.bounds, now: core.now, held: core.held })
+function attempt(
+  core: Core,
+  batch: Batch,
+  { agent, unverified }: Caller,
+  act: (tx: CommandTx) => void,
+): Outcome | undefined {
+  const { tx } = core
+  tx.begin(batch.bounds, core.now, agent, unverified)
   try {
     act(tx)
     return undefined
@@ -79,7 +83,7 @@ interface Run {
 function finish(core: Core, batch: Batch, tx: CommandTx, { call, result, keyed, again }: Run): void {
   const json = tx.jsonOf(result)
   // The answer is remembered with the command's own first event: a later one may be the answer to another's waiting.
-  const first = tx.happened[0]
+  const first = tx.happened()[0]
   const isRow = first !== undefined && Object.values(first.data)[0] === result
   settle(core, tx)
   release(core, batch, tx, new Map(keyed && first ? [[first, { ...keyed, ...(!isRow && { result: json }) }]] : []))
@@ -125,25 +129,28 @@ export function answer(
 
 /** Runs the nouns' `settle` until nothing follows any more from what happened. */
 function settle(core: Core, tx: CommandTx): void {
-  for (let seen = 0; seen < tx.happened.length; ) {
-    const fresh = tx.happened.slice(seen)
-    seen = tx.happened.length
-    for (const noun of core.options.nouns) noun.settle?.(tx, fresh, contextFor(core, BRIDGE))
+  if (tx.happened().length === 0) return
+  const ctx = contextFor(core, BRIDGE)
+  for (let seen = 0; seen < tx.happened().length; ) {
+    const fresh = tx.happened().slice(seen)
+    seen += fresh.length
+    for (const noun of core.options.nouns) noun.settle?.(tx, fresh, ctx)
   }
 }
 
 /** Hands the command over to the log, and only now to memory. */
 function release(core: Core, batch: Batch, tx: CommandTx, answers: Map<Happened, Answer>): void {
-  for (const event of tx.happened) {
+  const happened = tx.happened()
+  for (const event of happened) {
     for (const { call, result } of core.waiting.answeredBy(event)) {
       const { key = '', hash = '' } = call
       if (!answers.has(event)) answers.set(event, { key, hash, result: JSON.stringify(result) })
     }
   }
   tx.release(answers)
-  batch.bounds = { ...batch.bounds, head: batch.bounds.head + tx.happened.length }
-  for (const event of tx.happened) batch.happened.push(event)
-  for (const [name, hold] of tx.holds) {
+  batch.bounds = { ...batch.bounds, head: batch.bounds.head + happened.length }
+  for (const event of happened) batch.happened.push(event)
+  for (const [name, hold] of tx.holds()) {
     if (hold) core.held.set(name, hold)
     else core.held.delete(name)
   }

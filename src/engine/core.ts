@@ -4,7 +4,7 @@ import type { Caller, Command, Context, Happened, Noun, Read, Tx } from '../prot
 import { type Instant, toInstant } from '../protocol/time.js'
 import { createIds } from './ids.js'
 import type { Clock, Random, Store } from './ports.js'
-import type { Held } from './transaction.js'
+import { type CommandTx, createTransaction, type Held } from './transaction.js'
 import { createWaiting, type Outcome, type Waiting, type WaitingCall } from './waiting.js'
 
 /** A command somebody asked for. */
@@ -53,9 +53,10 @@ export interface Core {
   readonly options: EngineOptions
   readonly waiting: Waiting
   readonly held: Map<string, Held>
+  readonly tx: CommandTx
+  /** What a rule is told besides the instant and the caller. */
+  readonly means: Omit<Context, 'now' | 'caller'>
   readonly ids: ReturnType<typeof createIds>
-  /** Names this life of the daemon. */
-  readonly daemon: string
   readonly committed: Read
   readonly queue: Job[]
   /** Queries that wait for the turn under way. */
@@ -76,14 +77,22 @@ export interface Core {
 }
 
 export function createCore(options: EngineOptions): Core {
-  const { store, clock, random } = options
+  const { store, clock, random, workspace } = options
   const ids = createIds(random)
+  const held = new Map<string, Held>()
   const core: Core = {
     options,
     waiting: createWaiting(clock),
-    held: new Map(),
+    held,
+    tx: createTransaction(store, held),
     ids,
-    daemon: ids.next('dmn', toInstant(clock.wallMs())),
+    means: {
+      daemon: ids.next('dmn', toInstant(clock.wallMs())),
+      workspace,
+      newId: (prefix) => ids.next(prefix, core.now),
+      newSecret: () => Buffer.from(random.bytes(32)).toString('base64url'),
+      hash: random.hash,
+    },
     committed: { ...store.committed, bounds: () => core.bounds },
     queue: [],
     postponed: [],
@@ -110,15 +119,7 @@ function lastInstant({ committed, bounds }: Core): Instant | undefined {
 /** Whoever acts when nobody asked: time, restarts, and what follows from other events. */
 export const BRIDGE: Caller = { agent: 'bridge', role: 'admin', unverified: false }
 
-export const contextFor = ({ now, daemon, ids, options }: Core, caller: Caller): Context => ({
-  now,
-  caller,
-  daemon,
-  workspace: options.workspace,
-  newId: (prefix) => ids.next(prefix, now),
-  newSecret: () => Buffer.from(options.random.bytes(32)).toString('base64url'),
-  hash: options.random.hash,
-})
+export const contextFor = ({ now, means }: Core, caller: Caller): Context => ({ ...means, now, caller })
 
 /** Reports a bug, and gives what its caller is told: an id under which the log has more, and nothing else. */
 export function refusalOfFault({ ids, now, options }: Core, fault: unknown): Outcome {

@@ -30,7 +30,7 @@ export interface Store {
   /** `secret`: null forgets, undefined leaves what is there. */
   put(table: Table<object>, row: object, json: string, secret: string | null | undefined): void
   remove(table: Table<object>, id: string): void
-  append(records: readonly LogRecord[]): void
+  append(record: LogRecord): void
   commit(): Promise<void>
   /** The answer remembered under a key, with the body of the event it is kept with. */
   remembered(key: string): { private: string; body: string } | undefined

@@ -19,11 +19,13 @@ export interface Answer {
 
 /** What one command has done so far. It reaches the log, the head and memory only when the command is released. */
 export interface CommandTx extends Tx {
-  readonly happened: Happened[]
+  /** Forgets the command before, and begins one in the store's open transaction. */
+  begin(bounds: LogBounds, now: Instant, actor: string, unverified: boolean): void
+  happened(): readonly Happened[]
   /** Changes of what is held; null for what is held no longer. */
-  readonly holds: Map<string, Held | null>
-  /** Events from now on are caused by this agent. */
-  actAs(actor: string, unverified: boolean): void
+  holds(): ReadonlyMap<string, Held | null>
+  /** Events from now on follow from others, and are the bridge's own. */
+  actAsBridge(): void
   /** The JSON of a value; that of the row written last is at hand. */
   jsonOf(value: unknown): string
   /** Hands the events to the log, with the answers to remember, and keeps the rows. */
@@ -32,39 +34,36 @@ export interface CommandTx extends Tx {
   undo(): void
 }
 
-interface Begun {
-  store: Store
+interface Progress {
   bounds: LogBounds
   now: Instant
-  held: ReadonlyMap<string, Held>
-}
-
-interface Progress {
-  readonly now: Instant
-  readonly first: number
-  readonly happened: Happened[]
-  readonly secrets: Map<Happened, object>
   actor: string
   unverified: boolean
+  happened: Happened[]
+  secrets: Map<Happened, object>
+  holds: Map<string, Held | null>
+  /** The store has a savepoint to go back to. A command that only reads, or only appends, needs none. */
   marked: boolean
-  last?: { row: object; json: string }
+  last: { row: object; json: string } | undefined
 }
 
-/** Begins a command in the store's open transaction. */
-export function beginCommand({ store, bounds, now, held }: Begun): CommandTx {
-  const progress: Progress = {
+const BRIDGE_NAME = 'bridge'
+
+/** The one transaction of a writer, begun anew for each command: commands run one behind the other. */
+export function createTransaction(store: Store, held: ReadonlyMap<string, Held>): CommandTx {
+  const fresh = (bounds: LogBounds, now: Instant, actor: string, unverified: boolean): Progress => ({
+    bounds,
     now,
-    first: bounds.head + 1,
+    actor,
+    unverified,
     happened: [],
     secrets: new Map(),
-    actor: 'bridge',
-    unverified: false,
+    holds: new Map(),
     marked: false,
-  }
-  const { happened, secrets } = progress
-  const holds = new Map<string, Held | null>()
+    last: undefined,
+  })
+  let progress = fresh(store.bounds(), '', BRIDGE_NAME, false)
 
-  /** Nothing is marked for a command that only reads, or only appends. */
   function mark(): void {
     if (!progress.marked) store.mark('savepoint')
     progress.marked = true
@@ -72,13 +71,16 @@ export function beginCommand({ store, bounds, now, held }: Begun): CommandTx {
 
   return {
     ...store.writing,
-    happened,
-    holds,
-    bounds: () => bounds,
-    nextSeq: () => progress.first + happened.length,
-    actAs(name, chosen) {
-      progress.actor = name
-      progress.unverified = chosen
+    begin(bounds, now, actor, unverified) {
+      progress = fresh(bounds, now, actor, unverified)
+    },
+    happened: () => progress.happened,
+    holds: () => progress.holds,
+    bounds: () => progress.bounds,
+    nextSeq: () => progress.bounds.head + 1 + progress.happened.length,
+    actAsBridge() {
+      progress.actor = BRIDGE_NAME
+      progress.unverified = false
     },
     put(def, row, beside = {}) {
       const table = tableOf(def)
@@ -99,21 +101,21 @@ export function beginCommand({ store, bounds, now, held }: Begun): CommandTx {
       append(progress, def.type, table.id(row), table.about(row), data, beside)
     },
     tell(def, subject, beside) {
-      append(progress, def.type, subject, { parties: [] }, beside.data ?? {}, beside)
+      append(progress, def.type, subject, NOBODY, beside.data ?? {}, beside)
     },
     hold(name, at, values, write) {
-      holds.set(name, { at, values, write })
+      progress.holds.set(name, { at, values, write })
     },
     takeHeld(name) {
-      const taken = holds.has(name) ? holds.get(name) : held.get(name)
-      if (taken) holds.set(name, null)
+      const taken = progress.holds.has(name) ? progress.holds.get(name) : held.get(name)
+      if (taken) progress.holds.set(name, null)
       return taken?.values ?? {}
     },
     jsonOf: (value) => (value === progress.last?.row ? (progress.last?.json ?? '') : JSON.stringify(value)),
     release(answers) {
-      if (happened.length > 0)
-        store.append(happened.map((event) => recordOf(event, secrets.get(event), answers.get(event))))
-      if (progress.marked) store.mark('release')
+      const { happened, secrets, marked } = progress
+      for (const event of happened) store.append(recordOf(event, secrets.get(event), answers.get(event)))
+      if (marked) store.mark('release')
     },
     undo() {
       if (progress.marked) store.mark('undo')
@@ -137,24 +139,31 @@ function append(
   beside: Beside,
   rowJson?: string,
 ): void {
-  const { now, first, happened, secrets, actor, unverified } = progress
+  const { bounds, now, happened, secrets, actor, unverified } = progress
   const { topic, to, subject = id } = beside
   const contractId = beside.contractId ?? about.contractId
-  const parties = [...new Set([...about.parties, ...(to ?? [])])].filter((name) => name !== undefined)
-  const head = { type, time: now, actor, ...(unverified && { unverified }), subject, contractId, topic, to }
+  const head = { type, time: now, actor, unverified: unverified || undefined, subject, contractId, topic, to }
   const event: Happened = {
-    seq: first + happened.length,
-    command: first,
+    seq: bounds.head + 1 + happened.length,
+    command: bounds.head + 1,
     type,
     topic: topic ?? null,
     contractId: contractId ?? null,
-    parties: parties.length > 0 ? `|${parties.join('|')}|` : null,
+    parties: partiesOf(about, to),
     body: `${JSON.stringify(head).slice(0, -1)},"data":${encodeData(data, rowJson)}}`,
     subject,
     data,
   }
   if (beside.secret) secrets.set(event, beside.secret)
   happened.push(event)
+}
+
+const NOBODY: About = { parties: [] }
+
+function partiesOf({ parties }: About, to: readonly string[] = []): string | null {
+  if (parties.length + to.length === 0) return null
+  const names = [...new Set([...parties, ...to])].filter((name) => name !== undefined)
+  return names.length > 0 ? `|${names.join('|')}|` : null
 }
 
 interface About {
@@ -171,12 +180,10 @@ function encodeData(data: Data, rowJson: string | undefined): string {
 }
 
 function recordOf(event: Happened, secret: object | undefined, answer: Answer | undefined): LogRecord {
-  const { subject: _subject, data: _data, ...stored } = event
+  const { seq, command, type, topic, contractId, parties, body } = event
+  const stored = { seq, command, type, topic, contractId, parties, body }
   if (!secret && !answer) return { ...stored, private: null, idempotency: null }
   const { key, ...remembered } = answer ?? { key: null }
-  return {
-    ...stored,
-    private: JSON.stringify({ ...(secret && { row: secret }), ...(answer && { answer: remembered }) }),
-    idempotency: key,
-  }
+  const hidden = { ...(secret && { row: secret }), ...(answer && { answer: remembered }) }
+  return { ...stored, private: JSON.stringify(hidden), idempotency: key }
 }

@@ -56,9 +56,9 @@ export function openStore(file: string, tables: readonly Table<object>[]): Sqlit
     },
     put: (table, row, json, secret) => writers.get(table.name)?.(row, json, secret),
     remove: (table, id) => removers.get(table.name)?.(id),
-    append(records) {
-      for (const record of records) append(record)
-      head = records.at(-1)?.seq ?? head
+    append(record) {
+      append(record)
+      head = record.seq
     },
     async commit() {
       commit.run()
