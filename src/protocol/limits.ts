@@ -87,6 +87,4 @@ export const limits = {
   /** Leases get at least this much more after a restart or a clock jump; a jump is the wall clock this far ahead. */
   rebaseMs: 30_000,
   clockJumpMs: 5_000,
-  /** An idempotency key is remembered at least this long. */
-  idempotencyMs: 86_400_000,
 } as const

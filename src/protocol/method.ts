@@ -31,7 +31,7 @@ export interface Table<Row extends object> {
   id(row: Row): string
   columns: Record<string, 'TEXT' | 'INTEGER'>
   index(row: Row): Record<string, Value | undefined>
-  /** Columns that are searched together. */
+  /** Columns that are searched together; `-` before one that is sorted by descending. */
   indexes: readonly (readonly string[])[]
   /** Further values under which the row is found, any number of them. */
   keys?(row: Row): readonly string[]

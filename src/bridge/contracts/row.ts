@@ -136,7 +136,7 @@ export const contracts: Table<Contract> = {
     offered: offeredTo(row),
   }),
   indexes: [
-    ['ready', 'offered', 'priority'],
+    ['ready', 'offered', '-priority'],
     ['status'],
     ['owner', 'status'],
     ['assignee'],

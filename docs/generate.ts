@@ -1,0 +1,137 @@
+// Writes the tables of CONTRACTS.md from the registry: `npm run docs`. A test fails when they differ.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { z } from 'zod'
+import { agentRow } from '../src/bridge/agents/row.js'
+import { contractRow } from '../src/bridge/contracts/row.js'
+import { eventSchema } from '../src/bridge/events.js'
+import { methods, nouns } from '../src/bridge/index.js'
+import { lockRow } from '../src/bridge/locks/row.js'
+import { messageRow } from '../src/bridge/messages/row.js'
+import { errors } from '../src/protocol/errors.js'
+import { limits } from '../src/protocol/limits.js'
+
+export const contractsFile = join(import.meta.dirname, '..', 'CONTRACTS.md')
+
+const TABLES: Record<string, () => string> = {
+  methods: methodTables,
+  events: eventTable,
+  errors: () =>
+    table(
+      ['reason', 'JSON-RPC', 'HTTP', 'retry', 'meaning'],
+      Object.entries(errors).map(([reason, { rpc, http, retry, summary }]) => [
+        `\`${reason}\``,
+        `${rpc}`,
+        `${http}`,
+        retry ? 'yes' : '',
+        summary,
+      ]),
+    ),
+  limits: () =>
+    table(
+      ['limit', 'value'],
+      Object.entries(limits).map(([name, value]) => [`\`${name}\``, `${value}`]),
+    ),
+  event: () => fieldTable(eventSchema),
+  contract: () => fieldTable(contractRow),
+  lock: () => fieldTable(lockRow),
+  message: () => fieldTable(messageRow),
+  agent: () => fieldTable(agentRow),
+}
+
+/** The document with every table between its markers made anew. */
+export function render(document: string): string {
+  return document.replace(/(<!-- table: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g, (_all, begin, name, end) => {
+    const make = TABLES[name]
+    if (!make) throw new Error(`CONTRACTS.md asks for a table "${name}" that nobody makes`)
+    return `${begin}${make()}\n${end}`
+  })
+}
+
+interface Schema {
+  type?: string | string[]
+  const?: unknown
+  enum?: unknown[]
+  items?: Schema
+  anyOf?: Schema[]
+  description?: string
+  default?: unknown
+  properties?: Record<string, Schema>
+  required?: string[]
+  format?: string
+}
+
+const schemaOf = (type: z.ZodType, io: 'input' | 'output'): Schema =>
+  z.toJSONSchema(type, { io, unrepresentable: 'any' }) as Schema
+
+function methodTables(): string {
+  const nounOf = (name: string) => name.slice(0, name.indexOf('.'))
+  return [...new Set([...methods.keys()].map(nounOf))]
+    .map((noun) => {
+      const members = [...methods.values()].filter(({ name }) => nounOf(name) === noun)
+      const rows = members.map(({ name, summary, kind, role, params, errors: refusals }) => [
+        `\`${name}\``,
+        summary,
+        paramsOf(schemaOf(params, 'input')),
+        `${kind}, ${role}`,
+        refusals.map((reason) => `\`${reason}\``).join(' '),
+      ])
+      return `\n**${noun}**\n\n${table(['method', 'what it does', 'parameters', 'kind, least role', 'refusals of its own'], rows)}`
+    })
+    .join('\n')
+}
+
+const paramsOf = ({ properties = {}, required = [] }: Schema): string =>
+  Object.entries(properties)
+    .filter(([name]) => name !== 'idempotencyKey')
+    .map(([name, { default: fallback }]) => {
+      const shown = fallback === undefined || typeof fallback === 'object' ? '' : ` (${fallback})`
+      return `\`${name}${required.includes(name) ? '' : '?'}\`${shown}`
+    })
+    .join(', ')
+
+function eventTable(): string {
+  const rows = nouns
+    .flatMap(({ events }) => events)
+    .map(({ type, table: row, summary, data }) => [
+      `\`${type}\``,
+      summary,
+      row ? `\`${row.noun}\`` : '',
+      Object.entries(data)
+        .map(([name, meaning]) => `\`${name}\`: ${meaning}`)
+        .join('; '),
+    ])
+  return table(['event', 'what happened', 'row', 'beside it in `data`'], rows)
+}
+
+function fieldTable(type: z.ZodType): string {
+  const { properties = {}, required = [] } = schemaOf(type, 'output')
+  const rows = Object.entries(properties).map(([name, schema]) => [
+    `\`${name}${required.includes(name) ? '' : '?'}\``,
+    typeName(schema),
+    schema.description ?? schema.items?.description ?? '',
+  ])
+  return table(['field', 'type', ''], rows)
+}
+
+function typeName({ type, const: constant, enum: values, items, anyOf, properties, format }: Schema): string {
+  if (constant !== undefined) return `\`${JSON.stringify(constant)}\``
+  if (values) return values.map((value) => `\`${value}\``).join(' ')
+  if (type === 'array') return `${typeName(items ?? {})} list`
+  if (properties) return `{ ${Object.keys(properties).join(', ')} }`
+  if (format === 'date-time') return 'instant'
+  if (typeof type === 'string') return type
+  return anyOf ? [...new Set(anyOf.map(typeName))].join(' or ') : 'any JSON'
+}
+
+function table(head: string[], rows: string[][]): string {
+  const line = (cells: string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
+  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  writeFileSync(contractsFile, render(readFileSync(contractsFile, 'utf8')))
+}
