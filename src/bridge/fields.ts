@@ -20,7 +20,7 @@ export const capability = z
 /** An id of any form is looked up: what does not exist is `NOT_FOUND`. */
 export const id = z.string().max(limits.idLength)
 
-export const instant = z.iso.datetime({ precision: 3 }).describe('an instant: ISO 8601, UTC, milliseconds')
+export const instant = z.iso.datetime({ precision: 3 })
 
 /** Whole milliseconds. */
 export const ms = (min: number, max: number) => z.int().min(min).max(max)

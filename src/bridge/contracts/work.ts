@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { type Context, command, type Happened, type Tx } from '../../protocol/method.js'
-import { agents } from '../agents/row.js'
+import { type Agent, agents } from '../agents/row.js'
 import { capability, ms } from '../fields.js'
 import { awaitGrant, request } from '../locks/queue.js'
 import { lockRow } from '../locks/row.js'
@@ -105,7 +105,9 @@ export const next = command({
       exclusive: true,
       waitMs,
       otherwise: () => null,
-      wakes({ data: { contract } }) {
+      wakes({ data: { agent, contract } }) {
+        // What the caller can do may have changed, and with it what is offered to it.
+        if (agent) return (agent as Agent).agent === ctx.caller.agent
         if (!contract || !isReady(contract as Contract)) return false
         const ready = contract as Contract
         return offers.includes(offeredTo(ready)) && (!tags || ready.tags.some((tag) => tags.includes(tag)))
