@@ -237,7 +237,7 @@ export function endAllSessions(tx: Tx, ctx: Context): void {
 }
 
 export function rebaseSessions(tx: Tx, until: string, ctx: Context): void {
-  for (const agent of tx.find(agents, { where: { deadline: { upTo: until } } })) {
+  for (const agent of tx.find(agents, { where: { deadline: { to: until } } })) {
     const sessions = agent.sessions.map((session) =>
       session.graceUntil !== undefined && session.graceUntil < until ? { ...session, graceUntil: until } : session,
     )

@@ -59,7 +59,7 @@ function expire(tx: Tx, contract: row.Contract, ctx: Context): void {
 
 /** Attempts get time after a jump of the clock; instants that a person named stay as they are. */
 function rebase(tx: Tx, until: string, ctx: Context): void {
-  for (const contract of tx.find(row.contracts, { where: { deadline: { upTo: until }, status: row.openStatuses } })) {
+  for (const contract of tx.find(row.contracts, { where: { deadline: { to: until }, status: row.openStatuses } })) {
     const given = (at: string | undefined) => (at !== undefined && at < until ? until : at)
     const patch = { progressDueAt: given(contract.progressDueAt), cancelDueAt: given(contract.cancelDueAt) }
     change(tx, row.updated, contract, patch, ctx)

@@ -222,7 +222,7 @@ function restored(tx: Tx): void {
 }
 
 function rebase(tx: Tx, until: string): void {
-  for (const lock of tx.find(row.locks, { where: { deadline: { upTo: until } } })) {
+  for (const lock of tx.find(row.locks, { where: { deadline: { to: until } } })) {
     if (lock.expiresAt !== undefined && lock.expiresAt < until) tx.put(row.extended, { ...lock, expiresAt: until })
   }
 }
