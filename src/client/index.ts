@@ -1,0 +1,2 @@
+// For browsers: nothing here or below needs Node.
+export * from './client.js'

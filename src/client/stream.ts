@@ -1,0 +1,146 @@
+import type { ParamsOf, ResultOf } from '../bridge/index.js'
+import type { Event } from '../protocol/event.js'
+import { CallError } from './errors.js'
+import { type Batch, createQueue } from './queue.js'
+
+/** What a stream keeps for a consumer that is slower than the log, in characters of JSON; one frame may exceed it. */
+const KEPT_MAX = 1024 * 1024
+
+type Subscribe = ParamsOf<'event.subscribe'>
+type Subscribed = ResultOf<'event.subscribe'>
+
+export type EventsOptions = Subscribe & {
+  /** Called once, when all that had happened before has been given out. */
+  onCaughtUp?: (cursor: string) => void
+}
+
+/**
+ * The events after a cursor and then the new ones, each once and in order, whatever happens to the socket.
+ *
+ * A cursor that cannot be continued ends it by throwing the daemon's refusal (CURSOR_EXPIRED, EPOCH_CHANGED,
+ * CURSOR_AHEAD) once what came before has been given out. A slow consumer costs about a MiB at most: beyond it the
+ * subscription is given up, and taken up again at its cursor when half of that has been consumed.
+ */
+export interface EventStream extends AsyncIterableIterator<Event, undefined> {
+  /** Of the last event given out, or of what the filter has let go by since: go on from it with `after`. */
+  readonly cursor: string | undefined
+  /** Ends it at once; what was received and not given out is dropped. */
+  close(): void
+}
+
+/** `events` on the wire: `prev` is where the frame before it ended. */
+export interface EventsFrame {
+  subscription: number
+  prev: string
+  cursor: string
+  events: Event[]
+}
+
+/** What the socket's side tells a stream. */
+export interface Feed {
+  frame(frame: EventsFrame, size: number): void
+  caughtUp(cursor: string): void
+  /** Its subscription went with the socket. */
+  lost(): void
+  end(error?: Error): void
+}
+
+/** What a stream asks of the socket's side. */
+export interface StreamPort {
+  /** Subscribes, on this socket or the next. */
+  subscribe(params: Subscribe, done: (subscribed: Subscribed) => void, failed: (error: Error) => void): void
+  unsubscribe(subscription: number): void
+  ended(): void
+}
+
+export function createStream(options: EventsOptions, port: StreamPort): { stream: EventStream; feed: Feed } {
+  const { onCaughtUp, ...params } = options
+  const queue = createQueue(passed)
+  /** Where the last frame ended; what "latest" and "earliest" are, the daemon says. */
+  let received = params.after === 'latest' || params.after === 'earliest' ? undefined : params.after
+  let subscription: number | undefined
+  let paused = false
+  let ended = false
+  let told = onCaughtUp === undefined
+  if (received !== undefined) queue.begin(received)
+
+  function subscribe(): void {
+    paused = false
+    const after = received ?? params.after ?? 'latest'
+    port.subscribe({ ...params, after }, (subscribed) => begin(subscribed), end)
+  }
+
+  function begin(subscribed: Subscribed): void {
+    subscription = subscribed.subscription
+    received ??= subscribed.cursor
+    queue.begin(received)
+    if (ended) unsubscribe()
+  }
+
+  function unsubscribe(): void {
+    if (subscription !== undefined) port.unsubscribe(subscription)
+    subscription = undefined
+  }
+
+  function put(batch: Batch): void {
+    queue.put(batch)
+    if (queue.size() <= KEPT_MAX || ended) return
+    paused = true
+    unsubscribe()
+  }
+
+  function passed({ caughtUp, cursor }: Batch): void {
+    if (paused && !ended && queue.size() <= KEPT_MAX / 2) subscribe()
+    if (!caughtUp || told) return
+    told = true
+    onCaughtUp?.(cursor)
+  }
+
+  function end(error?: Error): void {
+    if (ended) return
+    ended = true
+    unsubscribe()
+    port.ended()
+    queue.end(error)
+  }
+
+  const close = () => {
+    queue.clear()
+    end()
+  }
+
+  const feed: Feed = {
+    frame({ prev, cursor, events }, size) {
+      if (prev !== received) return end(gap({ expected: received, prev, cursor }))
+      received = cursor
+      put({ events, cursor, size })
+    },
+    caughtUp: (cursor) => put({ events: [], cursor, size: 0, caughtUp: true }),
+    lost() {
+      if (subscription === undefined) return
+      subscription = undefined
+      subscribe()
+    },
+    end,
+  }
+  subscribe()
+  return { feed, stream: iterable(queue.next, queue.cursor, close) }
+}
+
+const gap = (facts: Record<string, unknown>) =>
+  new CallError('INTERNAL', 'The daemon left out events, or sent some twice.', facts)
+
+const iterable = (next: EventStream['next'], cursor: () => string | undefined, close: () => void): EventStream => ({
+  next,
+  close,
+  get cursor() {
+    return cursor()
+  },
+  async return() {
+    close()
+    return { value: undefined, done: true }
+  },
+  [Symbol.asyncIterator]() {
+    return this
+  },
+})

@@ -1,0 +1,54 @@
+import type { ResultOf } from '../bridge/index.js'
+import type { Calls } from './calls.js'
+import { createStream, type EventStream, type EventsFrame, type EventsOptions, type Feed } from './stream.js'
+
+/** The streams of one client, and which subscription of the present socket feeds which. */
+export interface Streams {
+  open(options: EventsOptions): EventStream
+  frame(frame: EventsFrame, size: number): void
+  caughtUp(subscription: number, cursor: string): void
+  /** The socket is gone, and its subscriptions: each stream asks for the rest on the next. */
+  lost(): void
+  end(error?: Error): void
+}
+
+export function createStreams({ start }: Pick<Calls, 'start'>): Streams {
+  const open = new Set<Feed>()
+  /** A socket numbers its subscriptions anew. Frames of one that was given up find nobody here. */
+  const subscribed = new Map<number, Feed>()
+
+  function unsubscribe(subscription: number): void {
+    subscribed.delete(subscription)
+    const ignore = { done() {}, failed() {} }
+    start('event.unsubscribe', { subscription }, 'never', ignore)
+  }
+
+  return {
+    open(options) {
+      const { stream, feed } = createStream(options, {
+        subscribe(params, done, failed) {
+          const began = (result: unknown) => {
+            const answer = result as ResultOf<'event.subscribe'>
+            subscribed.set(answer.subscription, feed)
+            done(answer)
+          }
+          start('event.subscribe', params, 'freely', { done: began, failed })
+        },
+        unsubscribe,
+        ended: () => void open.delete(feed),
+      })
+      open.add(feed)
+      return stream
+    },
+    frame: (frame, size) => subscribed.get(frame.subscription)?.frame(frame, size),
+    caughtUp: (subscription, cursor) => subscribed.get(subscription)?.caughtUp(cursor),
+    lost() {
+      subscribed.clear()
+      for (const feed of [...open]) feed.lost()
+    },
+    end(error) {
+      subscribed.clear()
+      for (const feed of [...open]) feed.end(error)
+    },
+  }
+}

@@ -1,0 +1,42 @@
+import type { MethodName, ParamsOf } from '../bridge/index.js'
+
+// The client must know which calls change something, and cannot carry the registry into a browser to find out.
+// So the vocabulary tells: a verb reads in every noun or in none. A test holds the registry to it.
+
+const reading = [
+  'check',
+  'discover',
+  'get',
+  'history',
+  'inbox',
+  'list',
+  'read',
+  'status',
+  'subscribe',
+  'unsubscribe',
+] as const
+
+/** Nouns whose commands are about the connection itself: they take no key and are never sent twice. */
+const keyless = ['session'] as const
+
+const readingVerbs: ReadonlySet<string> = new Set(reading)
+const keylessNouns: ReadonlySet<string> = new Set(keyless)
+
+/** Verbs about something that lives and dies with one socket. */
+const bound = new Set(['subscribe', 'unsubscribe'])
+
+/** How a call whose answer was lost is made good: asked again, sent again under its key, or not at all. */
+export type Repeat = 'freely' | 'by-key' | 'never'
+
+export function repeatOf(method: string): Repeat {
+  const [noun = '', verb = ''] = method.split('.')
+  if (keylessNouns.has(noun) || bound.has(verb)) return 'never'
+  return readingVerbs.has(verb) ? 'freely' : 'by-key'
+}
+
+type Unkeyed = `${string}.${(typeof reading)[number]}` | `${(typeof keyless)[number]}.${string}`
+
+/** What a caller passes. A command without an `idempotencyKey` is given one by the client. */
+export type Params<Name extends MethodName> = Name extends Unkeyed
+  ? ParamsOf<Name>
+  : ParamsOf<Name> & { idempotencyKey?: string }
