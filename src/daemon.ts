@@ -72,6 +72,8 @@ export async function startDaemon(config: Config, logger = createLogger(config))
       },
     }
   } catch (error) {
+    // What has been queued runs before its database is closed.
+    await Promise.all([...workspaces.values()].map(({ engine }) => engine.stop()))
     closeAll(workspaces, home)
     throw error
   }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { SetupError } from './protocol/errors.js'
+import { codeOf, explain, replaceFile } from './store/file.js'
 import { holdFile } from './store/open.js'
 
 /** What `daemon.json` tells clients while a daemon runs. */
@@ -29,45 +30,55 @@ export interface Home {
 
 /** Takes a home for this process alone. @throws SetupError when another daemon has it, or it cannot be written */
 export function takeHome(folder: string): Home {
-  try {
-    mkdirSync(join(folder, 'workspaces'), { recursive: true, mode: 0o700 })
-    chmodSync(folder, 0o700)
-  } catch (error) {
-    throw new SetupError(
-      `${folder} cannot be made or written (${codeOf(error)}): choose another home with --home.`,
-      error,
-    )
-  }
-  const unlock = lock(folder)
+  return explain(folder, () => {
+    makeFolder(folder)
+    const unlock = lock(folder)
+    try {
+      return openHome(folder, unlock)
+    } catch (error) {
+      unlock()
+      throw error
+    }
+  })
+}
+
+function openHome(folder: string, unlock: () => void): Home {
   const daemonFile = join(folder, 'daemon.json')
   const tokenFile = join(folder, 'token')
+  // What a daemon that was killed left behind: nobody may look for it where another process may listen by now.
+  rmSync(daemonFile, { force: true })
   return {
     folder,
     tokenFile,
     token: readToken(tokenFile),
     databaseFile: (workspace) => join(folder, 'workspaces', `${workspace}.db`),
-    announce(daemon) {
-      writeFileSync(`${daemonFile}.new`, `${JSON.stringify(daemon, null, 2)}\n`, { mode: 0o600 })
-      renameSync(`${daemonFile}.new`, daemonFile)
-    },
+    announce: (daemon) => explain(daemonFile, () => replaceFile(daemonFile, `${JSON.stringify(daemon, null, 2)}\n`)),
     release() {
-      rmSync(daemonFile, { force: true })
-      unlock()
+      try {
+        rmSync(daemonFile, { force: true })
+      } finally {
+        unlock()
+      }
     },
   }
 }
 
+const OURS = new Set(['lock', 'token', 'daemon.json', 'workspaces'])
+
+/** Makes the folder, and keeps others out of it, unless it holds things that are not ours. */
+function makeFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  if (readdirSync(folder).every((name) => OURS.has(name))) chmodSync(folder, 0o700)
+  mkdirSync(join(folder, 'workspaces'), { recursive: true, mode: 0o700 })
+}
+
 /** An SQLite file held in an exclusive transaction: however the process ends, the system frees it. */
 function lock(folder: string): () => void {
+  const file = join(folder, 'lock')
   try {
-    return holdFile(join(folder, 'lock'))
+    return explain(file, () => holdFile(file))
   } catch (error) {
-    if (!codeOf(error).startsWith('SQLITE_BUSY')) {
-      throw new SetupError(
-        `${join(folder, 'lock')} cannot be written (${codeOf(error)}): choose another home with --home.`,
-        error,
-      )
-    }
+    if (!(error instanceof SetupError && codeOf(error.cause).startsWith('SQLITE_BUSY'))) throw error
     const pid = readPid(folder)
     throw new SetupError(
       `Another daemon${pid ? ` (pid ${pid})` : ''} has ${folder}: stop it with agent-bridge stop, or choose another home with --home.`,
@@ -78,7 +89,8 @@ function lock(folder: string): () => void {
 
 function readPid(folder: string): number | undefined {
   try {
-    return JSON.parse(readFileSync(join(folder, 'daemon.json'), 'utf8')).pid
+    const { pid } = JSON.parse(readFileSync(join(folder, 'daemon.json'), 'utf8'))
+    return Number.isInteger(pid) ? pid : undefined
   } catch {
     return undefined
   }
@@ -86,14 +98,9 @@ function readPid(folder: string): number | undefined {
 
 /** The operator's token: 256 random bits, made once. */
 function readToken(file: string): string {
-  if (existsSync(file)) {
-    const token = readFileSync(file, 'utf8').trim()
-    if (/^[\w-]{43,}$/.test(token)) return token
-    throw new SetupError(`${file} holds no token: remove it, and a new one is made at the next start.`)
-  }
-  const token = randomBytes(32).toString('base64url')
-  writeFileSync(file, `${token}\n`, { mode: 0o600, flag: 'wx' })
-  return token
+  if (!existsSync(file)) replaceFile(file, `${randomBytes(32).toString('base64url')}\n`)
+  const token = readFileSync(file, 'utf8').trim()
+  chmodSync(file, 0o600)
+  if (/^[\w-]{43,}$/.test(token)) return token
+  throw new SetupError(`${file} holds no token: remove it, and a new one is made at the next start.`)
 }
-
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : 'unknown')

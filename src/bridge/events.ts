@@ -114,6 +114,7 @@ const readEvents = query({
       parked: 'run-again',
       exclusive: false,
       waitMs,
+      params: { after: found.cursor },
       otherwise: () => found,
       wakes: (event) => filter.passes(event),
     }

@@ -31,4 +31,4 @@ type Named<Name extends MethodName> = Extract<Registered, { name: Name }>
 export type ParamsOf<Name extends MethodName> = z.input<Named<Name>['params']>
 export type ResultOf<Name extends MethodName> = z.output<Named<Name>['result']>
 
-export { connectsOf, sessionDropped } from './agents/sessions.js'
+export { sessionDropped } from './agents/sessions.js'

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { formatCursor } from '../protocol/cursor.js'
 import type { EventDef, Noun } from '../protocol/method.js'
 import { query } from '../protocol/method.js'
+import { product } from '../protocol/version.js'
 import { agents } from './agents/row.js'
 import { contracts, statuses } from './contracts/row.js'
 import { locks } from './locks/row.js'
@@ -59,5 +60,5 @@ export const bridgeNoun = {
   tables: [],
   events: [bridgeStarted],
   methods: [status] as const,
-  started: (tx, ctx) => tx.tell(bridgeStarted, 'bridge', { data: { daemon: ctx.daemon } }),
+  started: (tx, ctx) => tx.tell(bridgeStarted, 'bridge', { data: { version: product.version, daemon: ctx.daemon } }),
 } satisfies Noun

@@ -16,6 +16,8 @@ import type { Outcome, WaitingCall } from './waiting.js'
 
 // One command within a batch: run, settled, released; or refused, without a trace.
 
+export const STOPPING = 'The daemon is stopping: connect again in a moment.'
+
 interface Keyed {
   key: string
   hash: string
@@ -38,6 +40,7 @@ export function runRule(core: Core, batch: Batch, rule: Rule): void {
 
 /** Runs one call of the queue. */
 export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, { rule: Rule }>): void {
+  if (again && !core.waiting.stillWaits(again)) return
   const refusal = attempt(core, batch, call.caller, (tx) => {
     const keyed = keyedOf(core, call)
     if (keyed && !again) {
@@ -96,22 +99,21 @@ function waitFor(
   tx: CommandTx,
   { call, result, keyed, again }: Run & { result: Parked<unknown> },
 ): void {
-  if (!again) checkMayWait(call)
+  if (!again) checkMayWait(core, call)
   settle(core, tx)
   release(core, batch, tx, new Map())
-  batch.after.push((instead) => {
-    if (instead) return answer(core, call, instead, again)
-    if (again) return core.waiting.keep(again, result)
-    // Woken in the midst of a turn: the next one runs it.
-    const runAgain = () => void core.queue.push({ call, again: waiting })
-    const waiting: WaitingCall = { parked: result, askers: [call], ...keyed, running: false, runAgain }
-    core.waiting.add(waiting)
-    call.ran(true)
-  })
+  if (again) return core.waiting.keep(again, result)
+  // Woken in the midst of a turn: the next one runs it.
+  const runAgain = () => void core.queue.push({ call, again: waiting })
+  const waiting: WaitingCall = { parked: result, askers: [call], ...keyed, runAgain }
+  // From now, not from the commit: a later command of this batch may be what it waits for, or its own retry.
+  core.waiting.add(waiting)
+  batch.after.push(() => call.ran(true))
 }
 
-/** @throws OVERLOADED */
-export function checkMayWait(call: Pick<CommandCall, 'mayWait'>): void {
+/** @throws SHUTTING_DOWN, OVERLOADED */
+export function checkMayWait(core: Core, call: Pick<CommandCall, 'mayWait'>): void {
+  if (core.stopped) refuse('SHUTTING_DOWN', STOPPING)
   if (!call.mayWait()) refuse('OVERLOADED', `At most ${limits.parkedCalls} calls of a socket may wait.`)
 }
 
@@ -176,9 +178,9 @@ function join(core: Core, batch: Batch, call: CommandCall, { key, hash }: Keyed)
   const first = core.waiting.byKey(key)
   if (!first) return false
   checkHash(first.hash, hash)
-  checkMayWait(call)
+  checkMayWait(core, call)
   first.askers.push(call)
-  batch.after.push((instead) => (instead ? answer(core, call, instead) : call.ran(true)))
+  batch.after.push(() => call.ran(true))
   return true
 }
 

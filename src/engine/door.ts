@@ -1,4 +1,4 @@
-import { connectsOf, methods, sessionDropped } from '../bridge/index.js'
+import { methods, sessionDropped } from '../bridge/index.js'
 import { BridgeError, refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
 import { type Caller, type Method, type Role, type Runtime, roles } from '../protocol/method.js'
@@ -65,7 +65,7 @@ interface Opened {
   served: Served
   caller: Caller
   session: string
-  connects: number
+  connects: number | undefined
 }
 
 interface State {
@@ -74,12 +74,14 @@ interface State {
   readonly queue: Pending[]
   /** Commands, or a session.open, whose effect is not committed yet. */
   inFlight: number
-  /** Nothing overtakes a session.open. */
-  opening: boolean
+  /** A session is being opened or closed: what comes behind it has to wait for what comes of it. */
+  turning: boolean
   unanswered: number
   waiting: number
   opened?: Opened
   gone: boolean
+  /** It said goodbye. */
+  over: boolean
   lastSeenMs: number
   subscriptions: Map<number, () => void>
   lastSubscription: number
@@ -103,10 +105,11 @@ export function createDoor(options: DoorOptions): Door {
         peer,
         queue: [],
         inFlight: 0,
-        opening: false,
+        turning: false,
         unanswered: 0,
         waiting: 0,
         gone: false,
+        over: false,
         lastSeenMs: clock.wallMs(),
         subscriptions: new Map(),
         lastSubscription: 0,
@@ -142,7 +145,7 @@ interface House {
 
 /** Makes the next calls: commands one behind the other, a query once the commands before it have had their effect. */
 function advance(house: House, state: State): void {
-  for (let next = state.queue[0]; next && !state.opening; next = state.queue[0]) {
+  for (let next = state.queue[0]; next && !state.turning; next = state.queue[0]) {
     const method = methods.get(next.name)
     if (state.inFlight > 0 && method && (method.kind === 'query' || method.name === 'session.open')) return
     state.queue.shift()
@@ -156,6 +159,7 @@ function make(house: House, state: State, { params, done }: Pending, method: Met
     if (!state.gone) done(outcome)
   }
   try {
+    if (state.over) refuse('INVALID_REQUEST', 'The session was closed, and with it this socket.')
     if (!method) refuse('METHOD_NOT_FOUND', 'There is no method of that name: rpc.discover lists them.')
     if (method.name === 'session.open') return open(house, state, method, params, answer)
     const opened =
@@ -174,18 +178,24 @@ function make(house: House, state: State, { params, done }: Pending, method: Met
 function track(house: House, state: State, counts: boolean) {
   let waits = false
   if (counts) state.inFlight++
+  const leaveRoom = () => {
+    if (waits) state.waiting--
+    waits = false
+  }
   return {
     owner: state,
-    mayWait: () => state.waiting < limits.parkedCalls,
+    /** Takes the place as well: of the calls of one batch no more may wait than there is room for. */
+    mayWait(): boolean {
+      waits = state.waiting < limits.parkedCalls
+      if (waits) state.waiting++
+      return waits
+    },
     ran(isWaiting: boolean) {
-      waits = isWaiting
-      if (isWaiting) state.waiting++
+      if (!isWaiting) leaveRoom()
       if (counts) state.inFlight--
       if (counts && state.queue.length > 0) advance(house, state)
     },
-    answered() {
-      if (waits) state.waiting--
-    },
+    answered: leaveRoom,
   }
 }
 
@@ -200,10 +210,15 @@ function run(
   const { engine } = opened.served
   const { idempotencyKey, ...params } = parseParams(method, given)
   const { answered, ...life } = track(house, state, method.kind === 'command')
+  const closes = method.name === 'session.close'
+  if (closes) state.turning = true
   const done = (outcome: Outcome) => {
     answered()
     answer(outcome)
-    if (method.name === 'session.close' && 'result' in outcome) leave(state, 'goodbye')
+    if (!closes) return
+    state.turning = false
+    if ('result' in outcome) leave(state, 'goodbye')
+    advance(house, state)
   }
   if (method.kind === 'command') {
     engine.command({
@@ -259,19 +274,17 @@ function open(
   const caller = callerOf(state.grant, params.agent as string)
   const name = (params.workspace as string | undefined) ?? state.grant.workspace ?? DEFAULT_WORKSPACE
   const served = house.options.workspace(name, state.grant)
-  const { answered: _answered, ...life } = track(house, state, true)
-  state.opening = true
+  state.turning = true
   served.engine.command({
     method,
     params,
     caller,
-    ...life,
-    ran() {
-      state.opening = false
-      life.ran(false)
-    },
+    owner: state,
+    mayWait: () => false,
+    ran: () => {},
     done(outcome) {
-      if ('result' in outcome) enter(house, state, served, caller, JSON.parse(outcome.result), params.oneShot === true)
+      state.turning = false
+      if ('result' in outcome) enter(house, state, served, caller, JSON.parse(outcome.result))
       answer(outcome)
       advance(house, state)
     },
@@ -285,15 +298,13 @@ function callerOf(grant: Grant, agent: string): Caller {
   return { agent, role: grant.role, unverified: grant.operator }
 }
 
-function enter(
-  house: House,
-  state: State,
-  served: Served,
-  caller: Caller,
-  result: { session: string },
-  oneShot: boolean,
-): void {
-  const { session } = result
+interface Entered {
+  session: string
+  /** Absent for a session on which nothing is to depend. */
+  connects?: number
+}
+
+function enter(house: House, state: State, served: Served, caller: Caller, { session, connects }: Entered): void {
   // A newer socket takes a session over.
   for (const other of house.connections) {
     if (other !== state && other.opened?.session === session) {
@@ -301,8 +312,7 @@ function enter(
       other.peer.close(4409, 'the session was resumed on another socket')
     }
   }
-  const connects = oneShot ? 0 : connectsOf(served.engine.read, caller.agent, session)
-  state.opened = { served, session, connects, caller: oneShot ? caller : { ...caller, session } }
+  state.opened = { served, session, connects, caller: connects === undefined ? caller : { ...caller, session } }
   // The socket closed while its session was being opened.
   if (state.gone) leave(state)
 }
@@ -310,6 +320,7 @@ function enter(
 /** The connection follows nothing and waits for nothing any more; a session that hangs on it begins its grace. */
 function leave(state: State, goodbye?: string): void {
   state.gone = goodbye === undefined
+  state.over = true
   for (const end of state.subscriptions.values()) end()
   state.subscriptions.clear()
   const { opened } = state
@@ -319,5 +330,6 @@ function leave(state: State, goodbye?: string): void {
   engine.forget(state)
   if (goodbye !== undefined) return state.peer.close(1000, goodbye)
   const { caller, session, connects } = opened
-  if (connects > 0) engine.internal((tx, ctx) => sessionDropped(tx, { agent: caller.agent, session, connects }, ctx))
+  if (connects !== undefined)
+    engine.internal((tx, ctx) => sessionDropped(tx, { agent: caller.agent, session, connects }, ctx))
 }

@@ -4,7 +4,7 @@ import { BridgeError } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
 import { type Happened, isParked, type Query, type QueryContext, type Read } from '../protocol/method.js'
 import { toInstant, toMs } from '../protocol/time.js'
-import { answer, checkMayWait, runCall, runRule } from './command.js'
+import { answer, checkMayWait, runCall, runRule, STOPPING } from './command.js'
 import {
   type Batch,
   type CommandCall,
@@ -97,7 +97,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
 }
 
-const stopping = () => new BridgeError('SHUTTING_DOWN', 'The daemon is stopping: connect again in a moment.')
+const stopping = () => new BridgeError('SHUTTING_DOWN', STOPPING)
 
 /** Why no command is taken now, if none is. */
 function refusalOf(core: Core): Outcome | undefined {
@@ -151,15 +151,17 @@ function fail(core: Core, signals: EventEmitter<Signals>, batch: Batch, error: u
 
 function runQuery(core: Core, call: QueryCall, again?: WaitingCall): void {
   const { clock } = core.options
+  if (again && !core.waiting.stillWaits(again)) return
   try {
     const now = toInstant(Math.max(clock.wallMs(), toMs(core.now)))
     const result = call.method.run(core.committed, call.params, { now, caller: call.caller, ...call.context })
     if (!isParked(result)) return answer(core, call, { result: JSON.stringify(result) }, again)
     if (again) return core.waiting.keep(again, result)
-    checkMayWait(call)
+    checkMayWait(core, call)
     // Woken in the midst of a turn, it runs once that is over.
-    const runAgain = () => void core.postponed.push(() => runQuery(core, call, waiting))
-    const waiting: WaitingCall = { parked: result, askers: [call], running: false, runAgain }
+    const next = { ...call, params: { ...call.params, ...(result.parked === 'run-again' && result.params) } }
+    const runAgain = () => void core.postponed.push(() => runQuery(core, next, waiting))
+    const waiting: WaitingCall = { parked: result, askers: [call], runAgain }
     core.waiting.add(waiting)
     call.ran(true)
   } catch (error) {

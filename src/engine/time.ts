@@ -16,8 +16,9 @@ export function passTime(core: Core, batch: Batch): void {
   if (wall > core.now) core.now = wall
   // The machine slept: nobody could renew anything meanwhile.
   if (jumpMs > limits.clockJumpMs) runRule(core, batch, (tx, ctx) => rebase(core, tx, ctx))
-  if (core.dueAt !== undefined && core.dueAt <= core.now) runRule(core, batch, (tx, ctx) => tick(core, tx, ctx))
+  // What was said in time counts before what was not done in time.
   writeHeld(core, batch)
+  if (core.dueAt !== undefined && core.dueAt <= core.now) runRule(core, batch, (tx, ctx) => tick(core, tx, ctx))
 }
 
 /** The first command of a daemon's life. */

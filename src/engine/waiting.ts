@@ -13,7 +13,8 @@ export interface WaitingCall {
   askers: Array<{ owner: object; done(outcome: Outcome): void }>
   hash?: string
   key?: string
-  running: boolean
+  /** What it is being run again for. */
+  wokenBy?: Happened | undefined
   stopTimer?: () => void
 }
 
@@ -23,6 +24,8 @@ export interface Waiting {
   /** It waits on, with what it said this time. */
   keep(call: WaitingCall, parked: Parked<unknown>): void
   settle(call: WaitingCall, outcome: Outcome): void
+  /** True while somebody waits for it. One that was woken and is not, passes on what woke it. */
+  stillWaits(call: WaitingCall): boolean
   byKey(key: string): WaitingCall | undefined
   /** Calls under an idempotency key that one of these events answers, so that the answer can be committed with it. */
   answeredBy(event: Happened): Array<{ call: WaitingCall; result: unknown }>
@@ -61,15 +64,20 @@ export function createWaiting(clock: Clock): Waiting {
     let taken = false
     for (const call of forReason) {
       const parked = call.parked as RunAgain<unknown>
-      if (call.running || (parked.exclusive && taken) || !parked.wakes(event)) continue
+      if (call.wokenBy || (parked.exclusive && taken) || !parked.wakes(event)) continue
       taken ||= parked.exclusive
-      call.running = true
+      call.wokenBy = event
       call.runAgain()
     }
   }
 
   return {
     settle,
+    stillWaits(call) {
+      const waits = all.has(call)
+      if (!waits && call.wokenBy) wake(call.wokenBy)
+      return waits
+    },
     byKey: (key) => keyed.get(key),
     add(call) {
       all.add(call)
@@ -84,17 +92,9 @@ export function createWaiting(clock: Clock): Waiting {
     },
     keep(call, parked) {
       call.parked = parked
-      call.running = false
+      call.wokenBy = undefined
     },
-    answeredBy(event) {
-      const answered: Array<{ call: WaitingCall; result: unknown }> = []
-      for (const call of bySubject.get(event.subject) ?? []) {
-        if (call.key === undefined) continue
-        const answer = answerOf(call, event)
-        if (answer && 'value' in answer) answered.push({ call, result: answer.value })
-      }
-      return answered
-    },
+    answeredBy: (event) => keyedAnswers(bySubject.get(event.subject) ?? [], event),
     committed(events) {
       for (const event of events) {
         for (const call of [...(bySubject.get(event.subject) ?? [])]) {
@@ -121,6 +121,13 @@ export function createWaiting(clock: Clock): Waiting {
       for (const call of [...all]) settle(call, outcome)
     },
   }
+}
+
+function keyedAnswers(calls: Iterable<WaitingCall>, event: Happened): Array<{ call: WaitingCall; result: unknown }> {
+  return [...calls].flatMap((call) => {
+    const answer = call.key === undefined ? undefined : answerOf(call, event)
+    return answer && 'value' in answer ? [{ call, result: answer.value }] : []
+  })
 }
 
 const otherwise = (call: WaitingCall): Outcome => ({

@@ -11,10 +11,13 @@ export interface Call {
   params: Record<string, unknown>
 }
 
-/** What a frame holds: each item is a call to make or a refusal to send. `batch`: answer with an array. */
+/**
+ * What a frame holds: each item is a call to make or a refusal to send; without an id, of a notification, to keep to
+ * oneself. `batch`: answer with an array.
+ */
 export interface Frame {
   batch: boolean
-  items: Array<{ call: Call } | { id: Id; refusal: BridgeError }>
+  items: Array<{ call: Call } | { id?: Id; refusal: BridgeError }>
 }
 
 /** Decodes one frame. Never throws: whatever is wrong with it becomes a refusal in its place. */
@@ -40,19 +43,21 @@ function refused(reason: 'PARSE_ERROR' | 'INVALID_REQUEST', message: string): Fr
 
 function decodeItem(json: unknown): Frame['items'][number] {
   // JSON-RPC 2.0, 5: the id of a request whose id cannot be told is null.
-  let id: Id = null
+  let ask: { id?: Id } = { id: null }
   try {
-    if (!isObject(json))
-      refuse('INVALID_REQUEST', 'A call is an object with "jsonrpc", "method" and, if wanted, "params" and "id".')
+    const shape = 'A call is an object with "jsonrpc", "method" and, if wanted, "params" and "id".'
+    if (!isObject(json)) refuse('INVALID_REQUEST', shape)
     const named = Object.hasOwn(json, 'id')
-    if (named) id = readId(json.id)
+    if (named) ask = { id: readId(json.id) }
     if (json.jsonrpc !== '2.0') refuse('INVALID_REQUEST', 'A call carries "jsonrpc": "2.0".')
-    if (typeof json.method !== 'string') refuse('INVALID_REQUEST', 'The "method" of a call is a string.')
+    const { method } = json
+    if (typeof method !== 'string') refuse('INVALID_REQUEST', 'The "method" of a call is a string.')
+    // JSON-RPC 2.0, 4.1: from here on it is a notification, and not answered whatever else is wrong with it.
+    if (!named) ask = {}
     checkDepth(json)
-    const params = readParams(json)
-    return { call: named ? { id, method: json.method, params } : { method: json.method, params } }
+    return { call: { ...ask, method, params: readParams(json) } }
   } catch (error) {
-    if (error instanceof BridgeError) return { id, refusal: error }
+    if (error instanceof BridgeError) return { ...ask, refusal: error }
     throw error
   }
 }
@@ -78,7 +83,7 @@ function readParams(json: Record<string, unknown>): Record<string, unknown> {
 function checkDepth(json: unknown): void {
   let level: unknown[] = [json]
   for (let depth = 0; level.length > 0; depth++) {
-    if (depth > limits.jsonDepth) refuse('INVALID_REQUEST', `JSON is nested at most ${limits.jsonDepth} deep.`)
+    if (depth >= limits.jsonDepth) refuse('INVALID_REQUEST', `JSON is nested at most ${limits.jsonDepth} deep.`)
     const next: unknown[] = []
     for (const value of level) {
       if (typeof value !== 'object' || value === null) continue

@@ -185,6 +185,8 @@ export interface RunAgain<Result> {
   /** Only one waiting call is woken by an event, the one that has waited longest. */
   exclusive: boolean
   waitMs: number
+  /** What the parameters are the next time, where they are not the same: "latest" then means what it meant at first. */
+  params?: Record<string, unknown>
   otherwise(): Result
 }
 

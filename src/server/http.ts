@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { BridgeError, errors } from '../protocol/errors.js'
+import { BridgeError, errors, refuse } from '../protocol/errors.js'
 import { product } from '../protocol/version.js'
 import { type Guard, proveKey } from './auth.js'
 
@@ -24,7 +24,7 @@ export function createHttp({ guard, key, ready }: HttpOptions): Server {
   })
 
   function answer(request: IncomingMessage, response: ServerResponse): void {
-    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://daemon')
+    const { pathname, searchParams } = readTarget(request)
     if (pathname !== '/healthz' && pathname !== '/readyz')
       throw new BridgeError('NOT_FOUND', 'There is nothing at this path.')
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -35,6 +35,15 @@ export function createHttp({ guard, key, ready }: HttpOptions): Server {
     const nonce = searchParams.get('nonce')
     const proof = nonce !== null && nonce.length <= 128 && { proof: proveKey(key, nonce) }
     send(response, 200, { name: product.name, version: product.version, ...proof })
+  }
+}
+
+/** Where a request goes. Not every target that HTTP lets through is one: `//` names no host. @throws INVALID_REQUEST */
+export function readTarget({ url = '/' }: IncomingMessage): URL {
+  try {
+    return new URL(url, 'http://daemon')
+  } catch {
+    return refuse('INVALID_REQUEST', 'The request names no path that can be read.')
   }
 }
 

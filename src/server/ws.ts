@@ -7,6 +7,7 @@ import { BridgeError, errors } from '../protocol/errors.js'
 import { type Call, decodeFrame, encodeRefusal, encodeResult, type Id } from '../protocol/jsonrpc.js'
 import { limits } from '../protocol/limits.js'
 import { type Guard, SUBPROTOCOL } from './auth.js'
+import { readTarget } from './http.js'
 
 const PATH = '/ws'
 
@@ -28,8 +29,7 @@ export function serveSockets(http: Server, door: Door, guard: Guard, warn: (erro
   http.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     raw.on('error', warn)
     try {
-      const { pathname } = new URL(request.url ?? '/', 'http://daemon')
-      if (pathname !== PATH) throw new BridgeError('NOT_FOUND', `Sockets are at ${PATH}.`)
+      if (readTarget(request).pathname !== PATH) throw new BridgeError('NOT_FOUND', `Sockets are at ${PATH}.`)
       guard.checkSource(request)
       const grant = guard.authenticate(request)
       if (unopened.size >= limits.unopenedSockets)
@@ -62,33 +62,35 @@ function refuseUpgrade(raw: Duplex, { reason, message }: BridgeError): void {
   const { http } = errors[reason]
   const body = `${JSON.stringify({ type: 'about:blank', title: reason, status: http, detail: message, reason })}\n`
   const challenge = http === 401 ? 'WWW-Authenticate: Bearer\r\n' : ''
+  // The other side may keep its half open for ever, and a socket that was upgraded no longer has HTTP's timeouts.
+  raw.once('finish', () => raw.destroy())
   raw.end(
     `HTTP/1.1 ${http} ${reason}\r\n${challenge}Content-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   )
 }
 
-/** When a socket last showed life. */
-const life = new WeakMap<WebSocket, { seenMs: number; unreadSinceMs: number | undefined }>()
+/**
+ * Heartbeats since a socket last showed life, and since when its output waits. Heartbeats, not time: after a moment in
+ * which this process stood still, what everyone has sent meanwhile is read before anyone is given up.
+ */
+const life = new WeakMap<WebSocket, { silent: number; unread: number }>()
 
-/** Pings everyone, and ends those that are dead: silent, or, with output they do not read, silent for long. */
+/** Pings everyone, and ends those that are dead: silent, or, with output they do not read, slow for long. */
 function beat(sockets: Iterable<WebSocket>): void {
-  const now = performance.now()
   for (const socket of sockets) {
-    const alive = life.get(socket)
-    if (!alive) continue
-    if (socket.bufferedAmount === 0) alive.unreadSinceMs = undefined
-    else alive.unreadSinceMs ??= now
-    const slowFor = alive.unreadSinceMs === undefined ? 0 : now - alive.unreadSinceMs
-    const silentFor = now - alive.seenMs
-    const patience = alive.unreadSinceMs === undefined ? limits.silentMs : limits.unreadMs
-    if (silentFor > patience || slowFor > limits.unreadMs) socket.terminate()
+    const beats = life.get(socket)
+    if (!beats) continue
+    beats.silent++
+    beats.unread = socket.bufferedAmount === 0 ? 0 : beats.unread + 1
+    const patienceMs = beats.unread === 0 ? limits.silentMs : limits.unreadMs
+    if (Math.max(beats.silent, beats.unread) * limits.pingEveryMs > patienceMs) socket.terminate()
     else if (socket.readyState === WebSocket.OPEN) socket.ping()
   }
 }
 
 function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopened: Set<WebSocket>): void {
-  const alive = { seenMs: performance.now(), unreadSinceMs: undefined }
-  life.set(socket, alive)
+  const beats = { silent: 0, unread: 0 }
+  life.set(socket, beats)
   const send = corked(socket, raw)
   const connection = door.connect(grant, {
     push(head, rest) {
@@ -100,35 +102,71 @@ function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopene
     writable: () => socket.readyState === WebSocket.OPEN && socket.bufferedAmount < limits.highWaterBytes,
     close: (code, reason) => socket.close(code, reason),
   })
-  const resume = () => {
-    if (socket.isPaused && connection.busy() < limits.outstandingCalls) socket.resume()
-  }
   unopened.add(socket)
   const opening = setTimeout(() => socket.close(4401, 'no session was opened'), limits.openWithinMs)
-  const settled = () => {
-    if (connection.opened()) {
-      clearTimeout(opening)
-      unopened.delete(socket)
-    }
-    resume()
-  }
+  const { take, more, rest } = createIntake(socket, connection, send, () => {
+    if (!connection.opened()) return
+    clearTimeout(opening)
+    unopened.delete(socket)
+  })
   raw.on('data', () => {
-    alive.seenMs = performance.now()
+    beats.silent = 0
     connection.seen()
   })
-  raw.on('drain', () => connection.drained())
-  socket.on('message', (data: RawData, binary: boolean) => {
-    receive(connection, binary ? '' : data.toString(), send, settled)
-    // Beyond the limit the socket is not read: TCP pushes back, and nothing is refused.
-    if (connection.busy() >= limits.outstandingCalls) socket.pause()
+  raw.on('drain', () => {
+    connection.drained()
+    more()
   })
+  socket.on('message', (data: RawData, binary: boolean) => take(binary ? '' : data.toString()))
   // Without a listener an error of one socket would end the process; `close` follows in any case.
   socket.on('error', () => {})
   socket.on('close', () => {
     clearTimeout(opening)
     unopened.delete(socket)
+    rest()
     connection.closed()
   })
+}
+
+/**
+ * Makes the calls of a socket's frames, no more at a time than the socket may have unanswered, and none while its
+ * answers are not read. Beyond that the socket is not read: TCP pushes back, and nothing is refused.
+ */
+function createIntake(socket: WebSocket, connection: Connection, send: (text: string) => void, answered: () => void) {
+  // What came in one piece with the frame that was enough; then there is no more of it than the piece held.
+  const frames: string[] = []
+  let making = false
+  const full = () => connection.busy() >= limits.outstandingCalls || socket.bufferedAmount >= limits.highWaterBytes
+  const settled = () => {
+    answered()
+    more()
+  }
+
+  function more(): void {
+    // A call that is answered at once comes back here before it has returned.
+    if (making) return
+    making = true
+    for (let text = frames[0]; text !== undefined && !full(); text = frames[0]) {
+      frames.shift()
+      receive(connection, text, send, settled)
+    }
+    making = false
+    if (frames.length > 0 || full()) socket.pause()
+    else if (socket.isPaused) socket.resume()
+  }
+
+  return {
+    more,
+    take(text: string): void {
+      frames.push(text)
+      more()
+    },
+    /** The socket is gone: what was sent before it went still counts, though nobody hears the answers. */
+    rest(): void {
+      making = true
+      for (const text of frames.splice(0)) receive(connection, text, send, settled)
+    },
+  }
 }
 
 const corks = new WeakSet<Duplex>()
@@ -166,7 +204,7 @@ function receive(connection: Connection, text: string, send: (text: string) => v
     settled()
   }
   for (const item of items) {
-    if ('refusal' in item) answered(encodeRefusal(item.id, item.refusal))
+    if ('refusal' in item) answered(item.id === undefined ? undefined : encodeRefusal(item.id, item.refusal))
     else make(connection, item.call, answered)
   }
 }

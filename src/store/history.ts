@@ -1,5 +1,6 @@
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import type { LogBounds } from '../protocol/cursor.js'
+import { replaceFile } from './file.js'
 import type { Connection } from './open.js'
 
 // Which history of a workspace a database holds. Beside it stands a small file that says how far the log had come: a
@@ -10,17 +11,21 @@ interface Seen {
   head: number
 }
 
-/** The log's bounds; `anew` when a new epoch had to begin because the database is not the one last seen here. */
+/**
+ * The log's bounds, in a new epoch when the database is not the one last seen here. `anew`: rows of an earlier epoch
+ * may still claim to be in force. That is so until the epoch's first event, whatever crashes before.
+ */
 export function openHistory(db: Connection, headFile: string, newEpoch: () => string): LogBounds & { anew: boolean } {
   const meta = (name: string) => db.prepare<[string], string>('SELECT value FROM meta WHERE name = ?').pluck().get(name)
   const set = db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)')
-  const stored = Number(db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck().get())
-  const epoch = meta('epoch')
   const base = Number(meta('base') ?? 0)
-  const head = Math.max(stored, base)
+  const head = Math.max(base, Number(db.prepare('SELECT coalesce(max(seq), 0) FROM events').pluck().get()))
+  const epoch = meta('epoch')
   const seen = readSeen(headFile)
-  const same = epoch !== undefined && seen?.epoch === epoch && seen.head <= head
-  if (same) return { epoch, earliest: Number(meta('earliest') ?? base), head, anew: false }
+  if (epoch !== undefined && seen?.epoch === epoch && seen.head <= head) {
+    if (seen.head < head) writeSeen(headFile, { epoch, head })
+    return { epoch, earliest: Number(meta('earliest') ?? base), head, anew: head === base && base > 0 }
+  }
   // No seq that a client may have seen is given out again; the old events stay, but no cursor leads to them.
   const first = Math.max(head, seen?.head ?? 0)
   const begun = newEpoch()
@@ -30,17 +35,19 @@ export function openHistory(db: Connection, headFile: string, newEpoch: () => st
     set.run('earliest', String(first))
   }).immediate()
   writeSeen(headFile, { epoch: begun, head: first })
-  return { epoch: begun, earliest: first, head: first, anew: epoch !== undefined }
+  return { epoch: begun, earliest: first, head: first, anew: first > 0 }
 }
 
+/** What stands in the file; undefined when it is missing or damaged, so that nothing can be known from it. */
 function readSeen(headFile: string): Seen | undefined {
-  if (!existsSync(headFile)) return undefined
-  const [epoch = '', head = ''] = readFileSync(headFile, 'utf8').trim().split('-')
-  return /^[a-z0-9]+$/.test(epoch) && /^\d+$/.test(head) ? { epoch, head: Number(head) } : undefined
+  let text: string
+  try {
+    text = readFileSync(headFile, 'utf8')
+  } catch {
+    return undefined
+  }
+  const [, epoch, head] = /^([a-z0-9]+)-(\d{1,15})\n$/.exec(text) ?? []
+  return epoch === undefined ? undefined : { epoch, head: Number(head) }
 }
 
-/** Replaces the file in one step, so that it is never seen half written. */
-export function writeSeen(headFile: string, { epoch, head }: Seen): void {
-  writeFileSync(`${headFile}.new`, `${epoch}-${head}\n`, { mode: 0o600 })
-  renameSync(`${headFile}.new`, headFile)
-}
+export const writeSeen = (headFile: string, { epoch, head }: Seen): void => replaceFile(headFile, `${epoch}-${head}\n`)

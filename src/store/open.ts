@@ -1,4 +1,4 @@
-import { existsSync, statfsSync } from 'node:fs'
+import { statfsSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { SetupError } from '../protocol/errors.js'
@@ -8,11 +8,11 @@ export type Connection = Database.Database
 /** "abrg": marks a file as a database of agent-bridge. */
 const APPLICATION_ID = 0x61627267
 /** Of the tables that no noun declares; a noun's own are reshaped when their declaration changes. */
-export const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 1
 /** From here on a WAL database cannot be corrupted by two connections at once (the "WAL-reset" bug). */
 const SQLITE_MIN = [3, 51, 3]
-/** WAL pages after which a commit also checkpoints. High: the idle checkpoint is meant to come first. */
-const CHECKPOINT_PAGES = 16_384
+/** How long another process's lock is waited for, ms. */
+const BUSY_MS = 5_000
 /** `statfs` types of file systems that are on another machine, whose locks and syncs cannot be relied on. */
 const NETWORK_TYPES = new Map([
   [0x6969, 'NFS'],
@@ -21,13 +21,15 @@ const NETWORK_TYPES = new Map([
   [0xfe534d42, 'SMB2'],
 ])
 
-/** Opens the writer's connection. @throws SetupError when the file or this SQLite cannot be relied on */
+/** Opens the writer's connection. @throws SetupError when this is no file, or no SQLite, that can be relied on */
 export function openWriter(file: string): Connection {
   checkFileSystem(file)
-  const isNew = !existsSync(file)
-  const db = explain(file, () => new Database(file))
+  createPrivate(file)
+  const db = new Database(file, { timeout: BUSY_MS })
   try {
-    explain(file, () => configure(db, file, isNew))
+    checkLibrary(String(db.prepare('SELECT sqlite_version()').pluck().get()))
+    checkOrigin(db, file)
+    makeDurable(db, file)
     return db
   } catch (error) {
     db.close()
@@ -36,20 +38,17 @@ export function openWriter(file: string): Connection {
 }
 
 /** Opens the queries' connection, which can only read. */
-export function openReader(file: string): Connection {
-  const db = new Database(file, { readonly: true })
-  db.pragma('busy_timeout = 5000')
-  return db
-}
+export const openReader = (file: string): Connection => new Database(file, { readonly: true, timeout: BUSY_MS })
 
 /**
  * Holds a file for this process alone, until the function returned is called or the process ends in whatever way.
  * @throws an error of code SQLITE_BUSY when another process holds it
  */
 export function holdFile(file: string): () => void {
+  createPrivate(file)
   const db = new Database(file, { timeout: 0 })
   try {
-    db.pragma('journal_mode = DELETE')
+    db.pragma('journal_mode = MEMORY') // Nothing is ever written to it.
     db.exec('BEGIN EXCLUSIVE')
     return () => db.close()
   } catch (error) {
@@ -58,48 +57,28 @@ export function holdFile(file: string): () => void {
   }
 }
 
-function configure(db: Connection, file: string, isNew: boolean): void {
-  checkLibrary(String(db.prepare('SELECT sqlite_version()').pluck().get()))
-  const version = Number(db.pragma('user_version', { simple: true }))
-  const marked = Number(db.pragma('application_id', { simple: true })) === APPLICATION_ID
-  if (!isNew && !marked && Number(db.prepare('SELECT count(*) FROM sqlite_master').pluck().get()) > 0) {
-    throw new SetupError(`${file} is a database of something else: move it away, or choose another home with --home.`)
-  }
-  if (version > SCHEMA_VERSION) {
-    throw new SetupError(
-      `${file} was written by a newer agent-bridge (schema ${version}, this one knows ${SCHEMA_VERSION}): run that version, or choose another home with --home.`,
-    )
-  }
+/** Marks a file as ours, and of this version; part of the transaction that makes its tables. */
+export function mark(db: Connection): void {
   db.pragma(`application_id = ${APPLICATION_ID}`)
-  db.pragma('journal_mode = WAL')
-  // better-sqlite3 opens WAL databases with NORMAL, under which an acknowledged commit can vanish at a power loss.
-  db.pragma('synchronous = FULL')
-  db.pragma('fullfsync = 1') // macOS: without it a sync stops at the drive's cache.
-  db.pragma('checkpoint_fullfsync = 1')
-  db.pragma('busy_timeout = 5000')
-  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`)
-  const [journal, synchronous] = [
-    db.pragma('journal_mode', { simple: true }),
-    db.pragma('synchronous', { simple: true }),
-  ]
-  if (journal !== 'wal' || synchronous !== 2) {
-    throw new SetupError(
-      `${file} cannot be written safely here (journal ${journal}, synchronous ${synchronous}): choose a home on a local disk with --home.`,
-    )
-  }
+  db.pragma(`user_version = ${SCHEMA_VERSION}`)
 }
 
 /** @throws SetupError for an SQLite that can corrupt a database */
 export function checkLibrary(version: string): void {
   const parts = version.split('.').map(Number)
-  for (const [index, least] of SQLITE_MIN.entries()) {
-    const part = parts[index] ?? 0
-    if (part > least) return
-    if (part < least) {
-      throw new SetupError(
-        `SQLite ${version} can corrupt a database; ${SQLITE_MIN.join('.')} or later is needed: reinstall with npm install.`,
-      )
-    }
+  const differing = SQLITE_MIN.findIndex((least, index) => parts[index] !== least)
+  if (differing < 0 || (parts[differing] ?? 0) > (SQLITE_MIN[differing] ?? 0)) return
+  throw new SetupError(
+    `SQLite ${version} can corrupt a database; ${SQLITE_MIN.join('.')} or later is needed: reinstall with npm install.`,
+  )
+}
+
+/** SQLite gives a database's other files the mode of the database. */
+function createPrivate(file: string): void {
+  try {
+    writeFileSync(file, '', { flag: 'ax', mode: 0o600 })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }
 }
 
@@ -112,26 +91,30 @@ function checkFileSystem(file: string): void {
   }
 }
 
-function explain<Result>(file: string, act: () => Result): Result {
-  try {
-    return act()
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    if (code.startsWith('SQLITE_NOTADB') || code.startsWith('SQLITE_CORRUPT')) {
-      throw new SetupError(
-        `${file} is damaged or no database: put a backup in its place, or move it away to begin anew.`,
-        error,
-      )
-    }
-    if (code.startsWith('SQLITE_CANTOPEN') || code.startsWith('SQLITE_READONLY')) {
-      throw new SetupError(
-        `${file} cannot be opened for writing: check its permissions, or choose another home with --home.`,
-        error,
-      )
-    }
-    if (code.startsWith('SQLITE_BUSY')) {
-      throw new SetupError(`${file} is in use by another process: stop it first.`, error)
-    }
-    throw error
+/** Nothing is written to a database of something else, or of a later version, not even the mark of a journal mode. */
+function checkOrigin(db: Connection, file: string): void {
+  const version = Number(db.pragma('user_version', { simple: true }))
+  const marked = db.pragma('application_id', { simple: true }) === APPLICATION_ID
+  if (!marked && Number(db.prepare('SELECT count(*) FROM sqlite_master').pluck().get()) > 0) {
+    throw new SetupError(`${file} is a database of something else: move it away, or choose another home with --home.`)
   }
+  if (version > SCHEMA_VERSION) {
+    throw new SetupError(
+      `${file} was written by a newer agent-bridge (schema ${version}, this one knows ${SCHEMA_VERSION}): run that version, or choose another home with --home.`,
+    )
+  }
+}
+
+/** Sets what makes a commit outlast a power loss, and reads it back. */
+function makeDurable(db: Connection, file: string): void {
+  const journal = db.pragma('journal_mode = WAL', { simple: true })
+  // better-sqlite3 opens WAL databases with NORMAL, under which an acknowledged commit can vanish at a power loss.
+  db.pragma('synchronous = FULL')
+  db.pragma('fullfsync = 1') // macOS: without it a sync stops at the drive's cache.
+  db.pragma('checkpoint_fullfsync = 1')
+  const synchronous = db.pragma('synchronous', { simple: true })
+  if (journal === 'wal' && synchronous === 2) return
+  throw new SetupError(
+    `${file} cannot be written safely here (journal ${journal}, synchronous ${synchronous}): choose a home on a local disk with --home.`,
+  )
 }

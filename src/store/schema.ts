@@ -1,8 +1,9 @@
 import type { Table } from '../protocol/method.js'
-import { type Connection, SCHEMA_VERSION } from './open.js'
+import { product } from '../protocol/version.js'
+import { type Connection, mark } from './open.js'
 
 /** The value of a table's columns for a row, in the order of `columnsOf`. */
-export function valuesOf(table: Table<object>, row: object): Array<string | number | null> {
+function valuesOf(table: Table<object>, row: object): Array<string | number | null> {
   const columns: Record<string, string | number | null | undefined> = {
     ...table.index(row),
     deadline: table.deadline?.(row),
@@ -10,13 +11,16 @@ export function valuesOf(table: Table<object>, row: object): Array<string | numb
   return columnsOf(table).map((name) => columns[name] ?? null)
 }
 
-export const columnsOf = (table: Table<object>): string[] => [
+const columnsOf = (table: Table<object>): string[] => [
   ...Object.keys(table.columns),
   ...(table.deadline ? ['deadline'] : []),
 ]
 
-/** Creates what is missing, and builds anew, from its rows, any table whose declaration has changed. */
-export function migrate(db: Connection, tables: readonly Table<object>[]): void {
+/**
+ * Creates what is missing, and files anew the rows of any table whose declaration has changed. The reader sees the
+ * rows as they were meanwhile.
+ */
+export function migrate(db: Connection, reader: Connection, tables: readonly Table<object>[]): void {
   db.transaction(() => {
     db.exec(`
       CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -34,41 +38,43 @@ export function migrate(db: Connection, tables: readonly Table<object>[]): void 
       CREATE INDEX IF NOT EXISTS events_contract ON events (contract_id, seq) WHERE contract_id IS NOT NULL;
       CREATE INDEX IF NOT EXISTS events_idempotency ON events (idempotency) WHERE idempotency IS NOT NULL;
     `)
-    for (const table of tables) shape(db, table)
-    db.pragma(`user_version = ${SCHEMA_VERSION}`)
+    for (const table of tables) shape(db, reader, table)
+    mark(db)
   }).immediate()
 }
 
 /**
  * Columns and keys are pure functions of the rows, so a table of another shape needs no migration of its own: its rows
- * are filed anew.
+ * are filed anew. That is also done for each release, whose functions may give other values in the same shape.
  */
-function shape(db: Connection, table: Table<object>): void {
+function shape(db: Connection, reader: Connection, table: Table<object>): void {
+  const { name } = table
   const ddl = definitionOf(table)
-  const former = db.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(`table ${table.name}`)
-  if (former === ddl) return
-  const rows =
-    former === undefined
-      ? []
-      : db.prepare<[], [string, string | null]>(`SELECT body, secret FROM ${table.name}`).raw().all()
-  db.exec(`DROP TABLE IF EXISTS ${table.name}; DROP TABLE IF EXISTS ${table.name}_keys; ${ddl}`)
-  const put = rowWriter(db, table)
-  for (const [body, secret] of rows) put(JSON.parse(body), body, secret)
-  db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(`table ${table.name}`, ddl)
+  const made = `${product.version}\n${ddl}`
+  const former = db.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(`table ${name}`)
+  if (former === made) return
+  db.exec(`DROP TABLE IF EXISTS ${name}; DROP TABLE IF EXISTS ${name}_keys; ${ddl}`)
+  if (former !== undefined) {
+    const put = rowWriter(db, table)
+    const rows = reader.prepare<[], { body: string; secret: string | null }>(`SELECT body, secret FROM ${name}`)
+    for (const { body, secret } of rows.iterate()) put(JSON.parse(body), body, secret)
+  }
+  db.prepare('INSERT OR REPLACE INTO meta VALUES (?, ?)').run(`table ${name}`, made)
 }
 
 function definitionOf(table: Table<object>): string {
   const { name } = table
   const columns = columnsOf(table).map((column) => `${column} ${table.columns[column] ?? 'TEXT'}`)
-  const indexes = table.indexes.map(
-    (index) => `CREATE INDEX ${name}_${index.join('_')} ON ${name} (${[...index, 'id'].join(', ')});`,
-  )
+  const indexes = table.indexes.map((index) => {
+    const sorted = [...index, 'id'].map((column) => column.replace(/^-(.*)/, '$1 DESC'))
+    return `CREATE INDEX ${name}_${index.join('_').replaceAll('-', '')} ON ${name} (${sorted.join(', ')});`
+  })
   return [
     `CREATE TABLE ${name} (${['id TEXT PRIMARY KEY', 'body TEXT NOT NULL', 'secret TEXT', ...columns].join(', ')});`,
     ...indexes,
     table.deadline ? `CREATE INDEX ${name}_deadline ON ${name} (deadline, id) WHERE deadline IS NOT NULL;` : '',
-    table.keys ? `CREATE TABLE ${name}_keys (key TEXT, id TEXT, PRIMARY KEY (key, id)) WITHOUT ROWID;` : '',
-    table.keys ? `CREATE INDEX ${name}_keys_id ON ${name}_keys (id);` : '',
+    table.keys ? `CREATE TABLE ${name}_keys (key TEXT, row_id TEXT, PRIMARY KEY (key, row_id)) WITHOUT ROWID;` : '',
+    table.keys ? `CREATE INDEX ${name}_keys_row ON ${name}_keys (row_id);` : '',
   ].join('\n')
 }
 
@@ -89,14 +95,14 @@ export function rowWriter(db: Connection, table: Table<object>): RowWriter {
     const id = table.id(row)
     const statement = secret === undefined ? putKeeping : putSecret
     statement.run(id, json, secret ?? null, ...valuesOf(table, row))
-    file?.(id, [...new Set(table.keys?.(row))].sort())
+    file?.(id, new Set(table.keys?.(row)))
   }
 }
 
-function keyWriter(db: Connection, { name }: Table<object>): (id: string, keys: readonly string[]) => void {
-  const read = db.prepare<[string], string>(`SELECT key FROM ${name}_keys WHERE id = ? ORDER BY key`).pluck()
-  const add = db.prepare(`INSERT INTO ${name}_keys (key, id) VALUES (?, ?)`)
-  const remove = db.prepare(`DELETE FROM ${name}_keys WHERE key = ? AND id = ?`)
+function keyWriter(db: Connection, { name }: Table<object>): (id: string, keys: ReadonlySet<string>) => void {
+  const read = db.prepare<[string], string>(`SELECT key FROM ${name}_keys WHERE row_id = ?`).pluck()
+  const add = db.prepare(`INSERT INTO ${name}_keys (key, row_id) VALUES (?, ?)`)
+  const remove = db.prepare(`DELETE FROM ${name}_keys WHERE key = ? AND row_id = ?`)
   return (id, keys) => {
     const former = new Set(read.all(id))
     for (const key of keys) if (!former.delete(key)) add.run(key, id)
@@ -106,7 +112,7 @@ function keyWriter(db: Connection, { name }: Table<object>): (id: string, keys: 
 
 export function rowRemover(db: Connection, table: Table<object>): (id: string) => void {
   const row = db.prepare(`DELETE FROM ${table.name} WHERE id = ?`)
-  const keys = table.keys && db.prepare(`DELETE FROM ${table.name}_keys WHERE id = ?`)
+  const keys = table.keys && db.prepare(`DELETE FROM ${table.name}_keys WHERE row_id = ?`)
   return (id) => {
     row.run(id)
     keys?.run(id)

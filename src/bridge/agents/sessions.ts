@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { formatCursor } from '../../protocol/cursor.js'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
-import { type Beside, type Context, command, type EventDef, type Read, roles, type Tx } from '../../protocol/method.js'
+import { type Beside, type Context, command, type EventDef, roles, type Tx } from '../../protocol/method.js'
 import { later } from '../../protocol/time.js'
 import { product } from '../../protocol/version.js'
 import { agentName, capability, id, ms } from '../fields.js'
@@ -40,6 +40,7 @@ export const open = command({
   },
   result: z.strictObject({
     session: z.string(),
+    connects: z.int().optional().describe('how many sockets it has had; absent for `oneShot`'),
     resumeKey: z.string().optional().describe('keep it: with it the session can be resumed; absent for `oneShot`'),
     agent: agentName,
     role: z.enum(roles),
@@ -137,7 +138,7 @@ function openSession(tx: Tx, params: Opening, ctx: Context) {
     },
     params,
   )
-  return { session: session.session, resumeKey, resumed }
+  return { session: session.session, connects: session.connects, resumeKey, resumed }
 }
 
 const newcomer = ({ agent, kind, capabilities }: Opening, ctx: Context): Agent => ({
@@ -190,10 +191,6 @@ function put(
   })
 }
 
-/** Which of a session's sockets is the latest; 0 when there is no such session. */
-export const connectsOf = (read: Read, agent: string, id: string): number =>
-  read.get(agents, agent)?.sessions.find(({ session }) => session === id)?.connects ?? 0
-
 /** The socket of a session is gone: its grace begins. Stale when the session has been resumed on another socket since. */
 export function sessionDropped(tx: Tx, gone: { agent: string; session: string; connects: number }, ctx: Context): void {
   const agent = tx.get(agents, gone.agent)
@@ -204,7 +201,9 @@ export function sessionDropped(tx: Tx, gone: { agent: string; session: string; c
 
 function disconnect(tx: Tx, agent: Agent, session: AgentSession, reason: string, graceMs: number, ctx: Context): Agent {
   const gone: AgentSession = { ...session, state: 'disconnected', since: ctx.now, graceUntil: later(ctx.now, graceMs) }
-  return put(tx, disconnected, agent, replacing(agent, gone), ctx, { data: { session: session.session, reason } })
+  // That the daemon comes back is no sign of life of its agents.
+  const change = { ...replacing(agent, gone), ...(reason === 'restarted' && { lastSeenAt: agent.lastSeenAt }) }
+  return put(tx, disconnected, agent, change, ctx, { data: { session: session.session, reason } })
 }
 
 /** Gives up each session whose grace is over. */
@@ -241,6 +240,6 @@ export function rebaseSessions(tx: Tx, until: string, ctx: Context): void {
     const sessions = agent.sessions.map((session) =>
       session.graceUntil !== undefined && session.graceUntil < until ? { ...session, graceUntil: until } : session,
     )
-    put(tx, updated, agent, { sessions }, ctx)
+    put(tx, updated, agent, { sessions, lastSeenAt: agent.lastSeenAt }, ctx)
   }
 }

@@ -11,6 +11,7 @@ import {
   type Failure,
   failed,
   isOpen,
+  progressed,
   releasedContract,
 } from './row.js'
 
@@ -102,6 +103,17 @@ export function progressDueAt(contract: Contract, now: Instant): Instant | undef
   return timeout === undefined ? undefined : later(now, timeout)
 }
 
+/** The name under which an attempt's progress is held back. */
+export const heldName = ({ id, attempt }: Contract): string => `${id}/${attempt}`
+
+/** Writes what the owner said and was held back: the attempt is about to end, and the next one has this to go by. */
+export function tellHeld(tx: Tx, contract: Contract, ctx: Context): Contract {
+  const { progress, note } = tx.takeHeld(heldName(contract)) as { progress?: number; note?: string }
+  if (progress === undefined && note === undefined) return contract
+  const said = { ...(progress !== undefined && { progress }), ...(note !== undefined && { statusMessage: note }) }
+  return change(tx, progressed, contract, { ...said, progressedAt: ctx.now }, ctx, { data: { note } })
+}
+
 /** The fields of an attempt that is open no more. */
 export function closeAttempt(
   contract: Contract,
@@ -132,11 +144,12 @@ const offeredAgain = {
 /** An attempt failed or was lost: the contract is offered again after a pause, or has failed for good. */
 export function failAttempt(
   tx: Tx,
-  contract: Contract,
+  open: Contract,
   outcome: 'failed' | 'lost',
   error: Failure,
   ctx: Context,
 ): Contract {
+  const contract = tellHeld(tx, open, ctx)
   const closed = { ...closeAttempt(contract, outcome, ctx, error.message), error, failures: contract.failures + 1 }
   if (contract.cancelRequestedAt !== undefined) {
     return change(tx, canceled, contract, { ...closed, status: 'canceled', endedAt: ctx.now }, ctx)
@@ -150,7 +163,8 @@ export function failAttempt(
 }
 
 /** The owner gives the contract back, uncounted; one that was to be canceled is. */
-export function releaseAttempt(tx: Tx, contract: Contract, note: string | undefined, ctx: Context): Contract {
+export function releaseAttempt(tx: Tx, open: Contract, note: string | undefined, ctx: Context): Contract {
+  const contract = tellHeld(tx, open, ctx)
   const closed = closeAttempt(contract, 'released', ctx, note)
   const beside = { data: { note } }
   if (contract.cancelRequestedAt !== undefined) {

@@ -1,7 +1,7 @@
 import type { Context, Happened, Noun, Tx } from '../../protocol/method.js'
 import { lost as agentLost, disconnected } from '../agents/row.js'
 import { acquired, type Lock, expired as lockExpired, lost as lockLost } from '../locks/row.js'
-import { change, closeAttempt, failAttempt } from './change.js'
+import { change, closeAttempt, failAttempt, tellHeld } from './change.js'
 import { createContract } from './create.js'
 import { acknowledgeCancel, cancel, complete, fail, reject, release, retry } from './end.js'
 import { get, history, list } from './read.js'
@@ -43,17 +43,18 @@ function loseLock(tx: Tx, lock: Lock, ctx: Context): void {
 }
 
 /** What the passing of time means for one contract. */
-function expire(tx: Tx, contract: row.Contract, ctx: Context): void {
+function expire(tx: Tx, due: row.Contract, ctx: Context): void {
   const passed = (at: string | undefined) => at !== undefined && at <= ctx.now
-  if (passed(contract.cancelDueAt)) {
+  if (passed(due.cancelDueAt)) {
+    const contract = tellHeld(tx, due, ctx)
     const note = 'The owner did not stop in time.'
     const patch = { ...closeAttempt(contract, 'canceled', ctx, note), status: 'canceled' as const, endedAt: ctx.now }
     change(tx, row.canceled, contract, patch, ctx, { data: { note } })
-  } else if (passed(contract.progressDueAt)) {
+  } else if (passed(due.progressDueAt)) {
     const message = 'Nothing was heard of the attempt for too long.'
-    failAttempt(tx, contract, 'lost', { reason: 'PROGRESS_TIMEOUT', message, retryable: true }, ctx)
-  } else if (passed(contract.notBefore)) {
-    change(tx, row.unblocked, contract, { notBefore: undefined }, ctx)
+    failAttempt(tx, due, 'lost', { reason: 'PROGRESS_TIMEOUT', message, retryable: true }, ctx)
+  } else if (passed(due.notBefore)) {
+    change(tx, row.unblocked, due, { notBefore: undefined }, ctx)
   }
 }
 

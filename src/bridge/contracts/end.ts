@@ -14,6 +14,7 @@ import {
   find,
   refuseTransition,
   releaseAttempt,
+  tellHeld,
 } from './change.js'
 import * as row from './row.js'
 import { contractRow, isOpen } from './row.js'
@@ -38,8 +39,9 @@ export const complete = command({
   result: contractRow,
   errors: [...ownersErrors, 'TOO_LARGE'],
   run(tx, params, ctx) {
-    const { contract, repeated } = asOwner(tx, params, ctx.caller, ['working'], 'completed')
-    if (repeated) return contract
+    const { contract: open, repeated } = asOwner(tx, params, ctx.caller, ['working'], 'completed')
+    if (repeated) return open
+    const contract = tellHeld(tx, open, ctx)
     const stamp = { by: ctx.caller.agent, at: ctx.now }
     const patch = {
       ...closeAttempt(contract, 'completed', ctx, params.note),
@@ -132,9 +134,10 @@ export const acknowledgeCancel = command({
   result: contractRow,
   errors: ownersErrors,
   run(tx, params, ctx) {
-    const { contract, repeated } = asOwner(tx, params, ctx.caller, row.openStatuses, 'canceled')
-    if (repeated) return contract
-    if (contract.cancelRequestedAt === undefined) refuseTransition(contract)
+    const { contract: open, repeated } = asOwner(tx, params, ctx.caller, row.openStatuses, 'canceled')
+    if (repeated) return open
+    if (open.cancelRequestedAt === undefined) refuseTransition(open)
+    const contract = tellHeld(tx, open, ctx)
     const patch = { ...closeAttempt(contract, 'canceled', ctx), status: 'canceled' as const, endedAt: ctx.now }
     return change(tx, row.canceled, contract, patch, ctx)
   },

@@ -12,6 +12,7 @@ import {
   checkGeneration,
   checkSize,
   find,
+  heldName,
   progressDueAt,
   refuseTransition,
 } from './change.js'
@@ -119,7 +120,7 @@ export function addArtifacts(contract: Contract, more: Contract['artifacts'] = [
  * not fill the log. What is more than progress and a note is written at once, with what was held.
  */
 function tellProgress(tx: Tx, contract: Contract, params: Params, ctx: Context): Contract {
-  const name = `${contract.id}/${contract.attempt}`
+  const name = heldName(contract)
   const { progress, note } = params
   const said = {
     ...tx.takeHeld(name),

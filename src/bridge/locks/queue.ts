@@ -49,7 +49,7 @@ function enqueue(tx: Tx, lock: Lock, obstacles: Obstacle[], ctx: Context): Lock 
     tx.tell(contended, blocker.lockId, {
       contractId: blocker.contractId,
       to: [blocker.holder],
-      data: { waiter: lock.holder, resource: blocker.resource, lockId: blocker.lockId },
+      data: { waiter: lock.holder, resource: blocker.resource },
     })
   }
   return lock
@@ -83,7 +83,7 @@ export function awaitGrant<Result>(
       if (reason === 'timeout') {
         refuse('WAIT_TIMEOUT', 'The lock was not granted in time. Ask again, or ask the holder for it.', { blockers })
       }
-      return refuse('INVALID_TRANSITION', 'The attempt for which the lock was wanted is over.', { reason })
+      return refuse('STALE_ATTEMPT', 'What the lock was wanted for is over: stop working on it.', { reason })
     },
     abandon(tx) {
       const waiting = tx.get(locks, lock.lockId)
@@ -104,7 +104,21 @@ export function grantFreed(tx: Tx, freed: readonly Lock[], ctx: Context): void {
       if (lock.state === 'waiting') waiting.set(lock.lockId, lock)
     }
   }
-  for (const lock of [...waiting.values()].sort((a, b) => (a.lockId < b.lockId ? -1 : 1))) {
-    if (obstaclesOf(tx, lock, 1).length === 0) grant(tx, lock, ctx)
+  const oldestFirst = [...waiting.values()].sort((a, b) => (a.lockId < b.lockId ? -1 : 1))
+  const granted = oldestFirst.filter((lock) => grantWaiting(tx, lock, ctx))
+  // What else their holders wait for may be within what they hold now.
+  for (const { holder } of granted) {
+    for (const lock of tx.find(locks, { where: { holder, state: 'waiting' } })) grantWaiting(tx, lock, ctx)
   }
+}
+
+/** Grants a request of the queue if nothing stands against it any longer; a second `start` of an attempt never. */
+function grantWaiting(tx: Tx, lock: Lock, ctx: Context): boolean {
+  const { starts, contractId = null } = lock
+  if (starts && tx.find(locks, { where: { contract: contractId, state: 'held' } }).some((held) => held.starts)) {
+    return false
+  }
+  const free = obstaclesOf(tx, lock, 1).length === 0
+  if (free) grant(tx, lock, ctx)
+  return free
 }
