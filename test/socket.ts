@@ -11,7 +11,7 @@ import type { Event } from '../src/protocol/event.js'
 // A daemon to talk to, and a socket that sends what it is told to the letter and keeps all that comes back.
 
 /** Nothing here takes so long, ms, unless it never comes. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 30_000
 
 export interface RunningDaemon {
   url: string

@@ -1,0 +1,68 @@
+import { Command, CommanderError } from 'commander'
+import { product } from '../protocol/version.js'
+import { addCalls } from './calls.js'
+import { exits } from './exits.js'
+import { globalsOf, withGlobals } from './globals.js'
+import { addStatus, addStop } from './life.js'
+import { addStart } from './start.js'
+import { openTerminal } from './terminal.js'
+import { printableJson } from './text.js'
+import { addWatch } from './watch.js'
+
+/** Runs the command line, as Node gives it, and leaves the exit code in `process.exitCode`. */
+export async function main(argv: string[]): Promise<void> {
+  // A reader such as head has seen enough.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === 'EPIPE' ? exits.ok.code : exits.fault.code)
+  })
+  let running: Command | undefined
+  let complaint = ''
+  const program = createProgram((text) => {
+    complaint += text
+  }).hook('preAction', (_program, command) => {
+    running = command
+  })
+  try {
+    await program.parseAsync(argv)
+  } catch (error) {
+    if (!(error instanceof CommanderError)) {
+      process.exitCode = openTerminal(running ? globalsOf(running) : {}).report(error)
+    } else if (error.exitCode !== 0) {
+      process.exitCode = complain(complaint, argv.includes('--json'))
+    }
+  }
+}
+
+/** Commander's own words on what is wrong with the command line: one or two lines, or a command's help. */
+function complain(text: string, json: boolean): number {
+  const message = text.replace(/^error: /, '').trimEnd()
+  process.stderr.write(json ? `${printableJson({ error: { reason: 'USAGE', message } })}\n` : text)
+  return exits.usage.code
+}
+
+/** The program with all its commands; `complain` gets what Commander finds wrong with the command line. */
+export function createProgram(complain: (text: string) => void = () => {}): Command {
+  const program = new Command(product.name)
+    .description('The bridge through which coding agents that share a repository coordinate.')
+    .version(product.version)
+    .exitOverride()
+    .configureOutput({ writeErr: complain })
+    .enablePositionalOptions()
+    .showSuggestionAfterError()
+    .addHelpText('after', helpOnExits)
+  withGlobals(program)
+  program.commandsGroup('The daemon:')
+  addStart(program)
+  addStop(program)
+  addStatus(program)
+  addWatch(program)
+  program.commandsGroup('Calls:')
+  addCalls(program)
+  return program
+}
+
+const helpOnExits = `
+Exit codes:
+${Object.values(exits)
+  .map(({ code, summary }) => `  ${String(code).padEnd(4)} ${summary}`)
+  .join('\n')}`

@@ -1,0 +1,28 @@
+import type { MethodName } from '../bridge/index.js'
+import { type Client, ConnectionError, connectLocal, type SessionOptions } from '../client/node.js'
+import { fail } from './exits.js'
+import { environmentOf, type Globals } from './globals.js'
+
+/** Who speaks when nobody is named: whoever sits at the terminal. */
+export const HUMAN = 'human'
+
+/** Connects as the options say. Nothing hangs on the session, for a command may be over in a moment. @throws ConnectionError */
+export function openSession(globals: Globals, more: Partial<SessionOptions> = {}): Promise<Client> {
+  const env = environmentOf(globals)
+  const agent = globals.as ?? (env.AGENT_BRIDGE_AGENT || HUMAN)
+  return connectLocal({ agent, ...(globals.home && { home: globals.home }), env, oneShot: true, ...more })
+}
+
+/** Makes one call, and waits for its answer as long as it takes. @throws CallError, ConnectionError, Failure */
+export async function callOnce(globals: Globals, method: string, params: object): Promise<unknown> {
+  const client = await openSession(globals, { reconnect: false })
+  try {
+    // The name comes from the registry, and the bridge judges the parameters.
+    return await client.call(method as MethodName, params as never)
+  } catch (error) {
+    if (!(error instanceof ConnectionError)) throw error
+    return fail('unreachable', `The daemon was lost before it answered: ${method} may or may not have had its effect.`)
+  } finally {
+    await client.close()
+  }
+}
