@@ -116,17 +116,20 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
     passTime(core, batch)
     const beganMs = clock.monotonicMs()
     for (let run = 0; run < limits.batchCommands && core.queue.length > 0; run++) {
-      const job = core.queue.shift() as Job
+      // It leaves the queue when it has run: should the database fail under it, it is answered with the rest.
+      const job = core.queue[0] as Job
       if ('rule' in job) runRule(core, batch, job.rule)
       else runCall(core, batch, job)
+      core.queue.shift()
       if (clock.monotonicMs() - beganMs > limits.batchMs) break
     }
+    const dueAt = nextDeadline(core)
     await store.commit()
+    core.dueAt = dueAt
   } catch (error) {
     return fail(core, signals, batch, error)
   }
   core.bounds = batch.bounds
-  core.dueAt = nextDeadline(core)
   for (const act of batch.after) act()
   core.waiting.committed(batch.happened)
   if (batch.happened.length > 0) signals.emit('committed', batch.happened)

@@ -68,7 +68,7 @@ function writeHeld(core: Core, batch: Batch): void {
 /** When time alone next changes something. */
 export function nextDeadline(core: Core): Instant | undefined {
   const rows = timed(core).map(([table]) => {
-    const [row] = core.committed.find(table, { where: { deadline: { from: '' } }, order: ['deadline'], limit: 1 })
+    const [row] = core.tx.find(table, { where: { deadline: { from: '' } }, order: ['deadline'], limit: 1 })
     return row && table.deadline?.(row)
   })
   return [...rows, ...[...core.held.values()].map(({ at }) => at)].filter((at) => at !== undefined).sort()[0]

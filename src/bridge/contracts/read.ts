@@ -79,14 +79,16 @@ export const history = query({
     const { at, base, after } =
       page === undefined ? { at: headCursor(read), base: 0, after: earliest } : decodePage(page)
     const [known] = base === 0 ? [] : read.events(base - 1, { contractId, limit: 1 })
-    const events = read.events(after, { contractId, limit: limit + 1 })
-    const shown = events.slice(0, limit)
+    const shown = read.events(after, { contractId, limit })
+    const end = shown.at(-1)?.seq ?? after
+    // Fewer than asked may mean the end or the limit of bytes: one look behind the last tells.
+    const more = read.events(end, { contractId, limit: 1 }).length > 0
     const { items, last } = describe(epoch, shown, known)
     const truncated = page === undefined && shown[0]?.type !== created.type
     return {
       items,
       at,
-      ...(events.length > limit && { nextPage: `${at}/${last?.seq ?? base}/${shown.at(-1)?.seq}` }),
+      ...(more && { nextPage: `${at}/${last?.seq ?? base}/${end}` }),
       ...(truncated && { truncatedBefore: formatCursor(epoch, (shown[0]?.seq ?? earliest + 1) - 1) }),
     }
   },
