@@ -119,7 +119,10 @@ function lastInstant({ committed, bounds }: Core): Instant | undefined {
 /** Whoever acts when nobody asked: time, restarts, and what follows from other events. */
 export const BRIDGE: Caller = { agent: 'bridge', role: 'admin', unverified: false }
 
-export const contextFor = ({ now, means }: Core, caller: Caller): Context => ({ ...means, now, caller })
+export function contextFor({ now, means }: Core, caller: Caller): Context {
+  const { daemon, workspace, newId, newSecret, hash } = means
+  return { now, caller, daemon, workspace, newId, newSecret, hash }
+}
 
 /** Reports a bug, and gives what its caller is told: an id under which the log has more, and nothing else. */
 export function refusalOfFault({ ids, now, options }: Core, fault: unknown): Outcome {
