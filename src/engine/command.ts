@@ -105,7 +105,8 @@ function waitFor(
   if (again) return core.waiting.keep(again, result)
   // Woken in the midst of a turn: the next one runs it.
   const runAgain = () => void core.queue.push({ call, again: waiting })
-  const waiting: WaitingCall = { parked: result, askers: [call], ...keyed, runAgain }
+  const since = batch.bounds.head
+  const waiting: WaitingCall = { parked: result, since, askers: [call], ...keyed, runAgain }
   // From now, not from the commit: a later command of this batch may be what it waits for, or its own retry.
   core.waiting.add(waiting)
   batch.after.push(() => call.ran(true))

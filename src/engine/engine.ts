@@ -164,7 +164,7 @@ function runQuery(core: Core, call: QueryCall, again?: WaitingCall): void {
     // Woken in the midst of a turn, it runs once that is over.
     const next = { ...call, params: { ...call.params, ...(result.parked === 'run-again' && result.params) } }
     const runAgain = () => void core.postponed.push(() => runQuery(core, next, waiting))
-    const waiting: WaitingCall = { parked: result, askers: [call], runAgain }
+    const waiting: WaitingCall = { parked: result, since: core.bounds.head, askers: [call], runAgain }
     core.waiting.add(waiting)
     call.ran(true)
   } catch (error) {

@@ -8,6 +8,8 @@ export type Outcome = { result: string } | { refusal: BridgeError; fault?: unkno
 /** A call that waits, with everyone who is to be told: retries under the same idempotency key join the first. */
 export interface WaitingCall {
   parked: Parked<unknown>
+  /** The log's head when it began to wait: what happened before is not what it waits for. */
+  since: number
   /** Runs the call anew; for those that wait for a reason to. */
   runAgain(): void
   askers: Array<{ owner: object; done(outcome: Outcome): void }>
@@ -64,7 +66,7 @@ export function createWaiting(clock: Clock): Waiting {
     let taken = false
     for (const call of forReason) {
       const parked = call.parked as RunAgain<unknown>
-      if (call.wokenBy || (parked.exclusive && taken) || !parked.wakes(event)) continue
+      if (call.wokenBy || event.seq <= call.since || (parked.exclusive && taken) || !parked.wakes(event)) continue
       taken ||= parked.exclusive
       call.wokenBy = event
       call.runAgain()
@@ -98,7 +100,7 @@ export function createWaiting(clock: Clock): Waiting {
     committed(events) {
       for (const event of events) {
         for (const call of [...(bySubject.get(event.subject) ?? [])]) {
-          const answer = answerOf(call, event)
+          const answer = event.seq > call.since ? answerOf(call, event) : undefined
           if (answer) settle(call, 'value' in answer ? { result: JSON.stringify(answer.value) } : answer)
         }
         if (forReason.size > 0) wake(event)

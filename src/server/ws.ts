@@ -23,6 +23,7 @@ export function serveSockets(http: Server, door: Door, guard: Guard, warn: (erro
     clientTracking: true,
     maxPayload: limits.frameBytes,
     perMessageDeflate: false,
+    autoPong: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
   })
   const unopened = new Set<WebSocket>()
@@ -118,6 +119,10 @@ function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopene
     more()
   })
   socket.on('message', (data: RawData, binary: boolean) => take(binary ? '' : data.toString()))
+  // RFC 6455, 5.5.3: a pong may be for the latest of several pings. Who reads none is not piled up with them.
+  socket.on('ping', (data) => {
+    if (socket.readyState === WebSocket.OPEN && socket.bufferedAmount < limits.highWaterBytes) socket.pong(data)
+  })
   // Without a listener an error of one socket would end the process; `close` follows in any case.
   socket.on('error', () => {})
   socket.on('close', () => {
