@@ -2,6 +2,9 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { SetupError } from './protocol/errors.js'
 
+/** Environment variables, as `process.env` has them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
 /** Where a daemon listens and keeps its files. */
 export interface Config {
   home: string
@@ -22,7 +25,7 @@ export function readConfig(
     insecure?: boolean | undefined
     logLevel?: string | undefined
   },
-  env: NodeJS.ProcessEnv,
+  env: Environment,
 ): Config {
   const host = given.host ?? '127.0.0.1'
   if (!LOOPBACK.has(host) && !given.insecure) {
@@ -38,7 +41,7 @@ export function readConfig(
 }
 
 /** The folder of the daemon's files: `--home`, `AGENT_BRIDGE_HOME`, `$XDG_STATE_HOME/agent-bridge`, `~/.local/state/agent-bridge`. */
-export function homeOf(given: string | undefined, env: NodeJS.ProcessEnv): string {
+export function homeOf(given: string | undefined, env: Environment): string {
   const named = given ?? env.AGENT_BRIDGE_HOME
   if (named) return resolve(named)
   return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'agent-bridge')

@@ -1,16 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
+import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Logger, pino } from 'pino'
 import { nouns } from './bridge/index.js'
 import type { Config } from './config.js'
 import { systemClock } from './engine/clock.js'
 import { createDoor, type Grant, type Served } from './engine/door.js'
-import { createEngine } from './engine/engine.js'
+import { createEngine, type Outcome } from './engine/engine.js'
 import type { Random } from './engine/ports.js'
 import { createTail } from './engine/tail.js'
 import { type Home, takeHome } from './home.js'
-import { refuse, SetupError } from './protocol/errors.js'
+import { BridgeError, refuse, SetupError } from './protocol/errors.js'
 import { product } from './protocol/version.js'
 import { createGuard } from './server/auth.js'
 import { createHttp } from './server/http.js'
@@ -44,17 +45,32 @@ interface Workspace extends Served {
 export async function startDaemon(config: Config, logger = createLogger(config)): Promise<Daemon> {
   const home = takeHome(config.home)
   const workspaces = new Map<string, Workspace>()
+  const key = randomBytes(32).toString('base64url')
+  const hosts = new Set<string>()
+  const guard = createGuard({ token: home.token, hosts: () => hosts, nowMs: () => performance.now() })
+  const http = createHttp({ guard, key, ready: () => [...workspaces.values()].every(({ failed }) => !failed) })
+  const door = createDoor({ clock: systemClock, workspace, fault: (error) => refuseFault(error, logger) })
+  const sockets = serveSockets(http, door, guard, (error) => logger.warn({ err: error }, 'socket'))
+
+  async function stop(): Promise<void> {
+    http.close()
+    // What has been queued runs before its database is closed.
+    await Promise.all([...workspaces.values()].map(({ engine }) => engine.stop()))
+    await sockets.close(GOODBYE_MS)
+    http.closeAllConnections()
+    for (const { tail, store } of workspaces.values()) {
+      tail.stop()
+      store.close()
+    }
+    home.release()
+  }
+
   try {
     openWorkspace('default')
-    const key = randomBytes(32).toString('base64url')
-    const hosts = new Set<string>()
-    const guard = createGuard({ token: home.token, hosts: () => hosts, nowMs: () => performance.now() })
-    const http = createHttp({ guard, key, ready: () => [...workspaces.values()].every(({ failed }) => !failed) })
-    const door = createDoor({ clock: systemClock, workspace })
-    const sockets = serveSockets(http, door, guard, (error) => logger.warn({ error }, 'socket'))
-    const port = await listen(http, config)
-    for (const host of ['127.0.0.1', 'localhost', '[::1]', config.host]) hosts.add(`${host}:${port}`)
+    const port = await listen(http, config, (error) => logger.error({ err: error }, 'http'))
     const address = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, address])
+      hosts.add(host.toLowerCase())
     const urls = { url: `ws://${address}/ws`, http: `http://${address}` }
     home.announce({ pid: process.pid, ...urls, version: product.version, key })
     logger.info({ ...urls, home: home.folder }, 'listening')
@@ -63,18 +79,12 @@ export async function startDaemon(config: Config, logger = createLogger(config))
       home: home.folder,
       tokenFile: home.tokenFile,
       async stop() {
-        http.close()
-        await Promise.all([...workspaces.values()].map(({ engine }) => engine.stop()))
-        await sockets.close(GOODBYE_MS)
-        http.closeAllConnections()
-        closeAll(workspaces, home)
+        await stop()
         logger.info('stopped')
       },
     }
   } catch (error) {
-    // What has been queued runs before its database is closed.
-    await Promise.all([...workspaces.values()].map(({ engine }) => engine.stop()))
-    closeAll(workspaces, home)
+    await stop()
     throw error
   }
 
@@ -82,7 +92,13 @@ export async function startDaemon(config: Config, logger = createLogger(config))
     const open = workspaces.get(name)
     if (open) return open
     if (!operator && !existsSync(home.databaseFile(name))) refuse('NOT_FOUND', 'There is no workspace of that name.')
-    return openWorkspace(name)
+    try {
+      return openWorkspace(name)
+    } catch (error) {
+      if (!(error instanceof SetupError)) throw error
+      logger.error({ err: error, workspace: name }, 'workspace')
+      return refuse('INTERNAL', error.message)
+    }
   }
 
   function openWorkspace(name: string): Served {
@@ -107,7 +123,7 @@ function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
     restored: store.anew,
     report,
   })
-  const tail = createTail(engine.read, systemClock)
+  const tail = createTail(engine.read, systemClock, (fault) => report(fault, 'tail'))
   const runtime = {
     version: product.version,
     workspace: name,
@@ -123,15 +139,15 @@ function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
   return opened
 }
 
-function closeAll(workspaces: ReadonlyMap<string, Workspace>, home: Home): void {
-  for (const { tail, store } of workspaces.values()) {
-    tail.stop()
-    store.close()
-  }
-  home.release()
+/** A bug met outside any workspace: logged whole, and told by its id alone. */
+function refuseFault(error: unknown, logger: Logger): Outcome {
+  const requestId = `req_${randomBytes(8).toString('hex')}`
+  logger.error({ err: error, requestId }, 'fault')
+  const message = `A fault of the bridge: its log has more under ${requestId}.`
+  return { refusal: new BridgeError('INTERNAL', message, { requestId }) }
 }
 
-async function listen(http: ReturnType<typeof createHttp>, { host, port }: Config): Promise<number> {
+async function listen(http: Server, { host, port }: Config, warn: (error: unknown) => void): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     http.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') return reject(error)
@@ -144,6 +160,8 @@ async function listen(http: ReturnType<typeof createHttp>, { host, port }: Confi
     })
     http.listen(port, host, resolve)
   })
+  // Of one connection, such as when there are no more descriptors: the others go on.
+  http.on('error', warn)
   return (http.address() as AddressInfo).port
 }
 

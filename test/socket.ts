@@ -192,10 +192,7 @@ function createWire(socket: WebSocket): Wire {
       closed.then(({ code }) => reject(new Error(`the socket was closed (${code}) before ${method} was answered`)))
     })
     send({ jsonrpc: '2.0', id, method, ...(params && { params }) })
-    const answered = within(answer, `an answer to ${method}`)
-    // Whoever does not wait for the answer does not mind either when it never comes.
-    answered.catch(() => {})
-    return answered
+    return unminded(within(answer, `an answer to ${method}`))
   }
   const frames = (subscription = 1): Frame[] =>
     inbox.flatMap((message) =>
@@ -208,10 +205,12 @@ function createWire(socket: WebSocket): Wire {
     inbox,
     send,
     call,
-    async ask<Name extends MethodName>(method: Name, params?: ParamsOf<Name>) {
-      const { result, error } = await call(method, params)
-      if (error) throw new Error(`${method} was refused: ${JSON.stringify(error)}`)
-      return result as ResultOf<Name>
+    ask<Name extends MethodName>(method: Name, params?: ParamsOf<Name>) {
+      const result = call(method, params).then(({ result, error }) => {
+        if (error) throw new Error(`${method} was refused: ${JSON.stringify(error)}`)
+        return result as ResultOf<Name>
+      })
+      return unminded(result)
     },
     async refused(method, params) {
       const { error } = await call(method, params)
@@ -230,6 +229,12 @@ function createWire(socket: WebSocket): Wire {
       await closed
     },
   }
+}
+
+/** A promise that may fail without anybody waiting for it: a test that has failed already, say. */
+function unminded<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => {})
+  return promise
 }
 
 /** Waits for a condition, without assuming how long it takes. */

@@ -207,7 +207,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       restored: store.anew,
       report: (fault) => faults.push(fault),
     })
-    const tail = createTail(engine.read, clock)
+    const tail = createTail(engine.read, clock, (fault) => faults.push(fault))
     engine.signals.on('committed', tail.committed)
     const runtime = {
       version: '0',
@@ -216,7 +216,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       subscriptions: tail.count,
       store: store.stats,
     }
-    const door = createDoor({ clock, workspace: () => ({ engine, tail, runtime }) })
+    const door = createDoor({
+      clock,
+      workspace: () => ({ engine, tail, runtime }),
+      fault(error) {
+        throw error
+      },
+    })
     return { store, engine, tail, door, current }
   }
 
@@ -275,7 +281,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       for (let fired = 0; ; fired++) {
         const run = clock.nextTimer(until - clock.monotonicMs())
         if (!run) break
-        if (fired > 10_000) throw new Error('The timers never come to rest.')
+        if (fired > 1_000) throw new Error('The timers never come to rest.')
         run()
         await idle()
       }

@@ -34,38 +34,68 @@ function filtersOf(params: Filter & { filters?: Filter[] | undefined }): Filter[
 const socketOf = (ctx: QueryContext): Socket =>
   ctx.socket ?? refuse('INVALID_REQUEST', 'Subscriptions live on a socket: read with event.read instead.')
 
-const subscribe = query({
-  name: 'event.subscribe',
-  summary: 'Pushes the events after a cursor, then the new ones as they are committed.',
-  role: 'observer',
-  params: {
-    after: cursorParam.default('latest'),
-    ...filterTerms,
-    filters: z.array(z.strictObject(filterTerms)).min(1).max(limits.filters).optional().describe('any of them'),
-  },
-  result: z.strictObject({
-    subscription: z.int().describe('counts from 1 on each socket'),
-    cursor: z.string().describe('where it begins'),
-    epoch: z.string(),
-    earliest: z.string(),
-    head: z.string(),
-  }),
-  errors: ['CURSOR_EXPIRED', 'EPOCH_CHANGED', 'CURSOR_AHEAD', 'OVERLOADED'],
-  socket: true,
-  run(read, params, ctx) {
-    const bounds = read.bounds()
-    const after = resolveCursor(params.after, bounds)
-    const subscription = socketOf(ctx).subscribe(after, compileFilters(filtersOf(params), ctx.caller.agent))
-    const at = (seq: number) => formatCursor(bounds.epoch, seq)
-    return {
-      subscription,
-      cursor: at(after),
-      epoch: bounds.epoch,
-      earliest: at(bounds.earliest),
-      head: at(bounds.head),
-    }
-  },
-})
+/** @throws INVALID_PARAMS for a type that no event has: such a subscription would be silent for ever */
+function checkTypes(filters: Filter[], known: ReadonlySet<string>): Filter[] {
+  const exists = (type: string) =>
+    type === '*' ||
+    known.has(type) ||
+    (type.endsWith('.*') && [...known].some((name) => name.startsWith(type.slice(0, -1))))
+  const unknown = filters.flatMap(({ types = [] }) => types.filter((type) => !exists(type)))
+  if (unknown.length > 0) {
+    refuse('INVALID_PARAMS', 'No event is of that type: `data.known` has those there are.', {
+      unknown,
+      known: [...known],
+    })
+  }
+  return filters
+}
+
+/** The methods that read the log, whose events are of these types. */
+export function eventNoun(types: readonly string[]) {
+  const known = new Set(types)
+  return {
+    tables: [],
+    events: [],
+    methods: [subscribeTo(known), unsubscribe, readFrom(known)] as const,
+  } satisfies Noun
+}
+
+const subscribeTo = (known: ReadonlySet<string>) =>
+  query({
+    name: 'event.subscribe',
+    summary: 'Pushes the events after a cursor, then the new ones as they are committed.',
+    role: 'observer',
+    params: {
+      after: cursorParam.default('latest'),
+      ...filterTerms,
+      filters: z.array(z.strictObject(filterTerms)).min(1).max(limits.filters).optional().describe('any of them'),
+    },
+    result: z.strictObject({
+      subscription: z.int().describe('counts from 1 on each socket'),
+      cursor: z.string().describe('where it begins'),
+      epoch: z.string(),
+      earliest: z.string(),
+      head: z.string(),
+    }),
+    errors: ['CURSOR_EXPIRED', 'EPOCH_CHANGED', 'CURSOR_AHEAD', 'OVERLOADED'],
+    socket: true,
+    run(read, params, ctx) {
+      const bounds = read.bounds()
+      const after = resolveCursor(params.after, bounds)
+      const subscription = socketOf(ctx).subscribe(
+        after,
+        compileFilters(checkTypes(filtersOf(params), known), ctx.caller.agent),
+      )
+      const at = (seq: number) => formatCursor(bounds.epoch, seq)
+      return {
+        subscription,
+        cursor: at(after),
+        epoch: bounds.epoch,
+        earliest: at(bounds.earliest),
+        head: at(bounds.head),
+      }
+    },
+  })
 
 const unsubscribe = query({
   name: 'event.unsubscribe',
@@ -83,46 +113,41 @@ const unsubscribe = query({
   },
 })
 
-const readEvents = query({
-  name: 'event.read',
-  summary: 'A page of the log after a cursor; with `waitMs` a long poll. Done when `cursor` equals `head`.',
-  role: 'observer',
-  params: {
-    after: cursorParam,
-    ...filterTerms,
-    limit: z.int().min(1).max(limits.pushEvents).default(100).describe('events looked at, not events found'),
-    waitMs: ms(0, limits.pollMsMax).default(0).describe('at the end of the log, wait this long for an event, ms'),
-  },
-  result: z.strictObject({
-    events: z.array(eventSchema),
-    cursor: z.string().describe('go on after this'),
-    head: z.string(),
-  }),
-  errors: ['CURSOR_EXPIRED', 'EPOCH_CHANGED', 'CURSOR_AHEAD'],
-  run(read, { after, limit, waitMs, ...terms }, ctx) {
-    const bounds = read.bounds()
-    const { epoch, head } = bounds
-    const filter = compileFilters(filtersOf(terms), ctx.caller.agent)
-    const from = resolveCursor(after, bounds)
-    const page = read.events(from, { limit })
-    const passing = page.filter((event) => filter.passes(event))
-    const upTo = page.at(-1)?.seq ?? from
-    const events = passing.map((event) => JSON.parse(encodeEvent(epoch, event)))
-    const found = { events, cursor: formatCursor(epoch, upTo), head: formatCursor(epoch, head) }
-    if (events.length > 0 || upTo < head || waitMs === 0) return found
-    return {
-      parked: 'run-again',
-      exclusive: false,
-      waitMs,
-      params: { after: found.cursor },
-      otherwise: () => found,
-      wakes: (event) => filter.passes(event),
-    }
-  },
-})
-
-export const eventNoun = {
-  tables: [],
-  events: [],
-  methods: [subscribe, unsubscribe, readEvents] as const,
-} satisfies Noun
+const readFrom = (known: ReadonlySet<string>) =>
+  query({
+    name: 'event.read',
+    summary: 'A page of the log after a cursor; with `waitMs` a long poll. Done when `cursor` equals `head`.',
+    role: 'observer',
+    params: {
+      after: cursorParam,
+      ...filterTerms,
+      limit: z.int().min(1).max(limits.pushEvents).default(100).describe('events looked at, not events found'),
+      waitMs: ms(0, limits.pollMsMax).default(0).describe('at the end of the log, wait this long for an event, ms'),
+    },
+    result: z.strictObject({
+      events: z.array(eventSchema),
+      cursor: z.string().describe('go on after this'),
+      head: z.string(),
+    }),
+    errors: ['CURSOR_EXPIRED', 'EPOCH_CHANGED', 'CURSOR_AHEAD'],
+    run(read, { after, limit, waitMs, ...terms }, ctx) {
+      const bounds = read.bounds()
+      const { epoch, head } = bounds
+      const filter = compileFilters(checkTypes(filtersOf(terms), known), ctx.caller.agent)
+      const from = resolveCursor(after, bounds)
+      const page = read.events(from, { limit })
+      const passing = page.filter((event) => filter.passes(event))
+      const upTo = page.at(-1)?.seq ?? from
+      const events = passing.map((event) => JSON.parse(encodeEvent(epoch, event)))
+      const found = { events, cursor: formatCursor(epoch, upTo), head: formatCursor(epoch, head) }
+      if (events.length > 0 || upTo < head || waitMs === 0) return found
+      return {
+        parked: 'run-again',
+        exclusive: false,
+        waitMs,
+        params: { after: found.cursor },
+        otherwise: () => found,
+        wakes: (event) => filter.passes(event),
+      }
+    },
+  })

@@ -30,6 +30,22 @@ export const note = z.string().max(limits.noteLength)
 /** Any JSON object. */
 export const json = z.record(z.string(), z.json())
 
+/** Something made or said, in exactly one form. */
+export const contentOf = <Shape extends z.ZodRawShape>(named: Shape) =>
+  z
+    .strictObject({
+      ...named,
+      mediaType: z.string().max(limits.nameLength).default('text/plain'),
+      text: z.string().max(limits.textLength).optional(),
+      data: z.json().optional(),
+      uri: z.string().max(limits.noteLength).optional(),
+    })
+    .refine(hasOneForm, 'has exactly one of `text`, `data` and `uri`')
+    .describe('with one of `text`, `data` and `uri`')
+
+const hasOneForm = (content: Record<string, unknown>): boolean =>
+  [content.text, content.data, content.uri].filter((form) => form !== undefined).length === 1
+
 export const pageParams = {
   page: z
     .string()

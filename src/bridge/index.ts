@@ -1,5 +1,5 @@
 import type { z } from 'zod'
-import type { Method, Noun } from '../protocol/method.js'
+import type { EventDef, Method, Noun } from '../protocol/method.js'
 import { agentNoun } from './agents/agents.js'
 import { contractNoun } from './contracts/contracts.js'
 import { discoverNoun } from './discover.js'
@@ -10,7 +10,11 @@ import { bridgeNoun } from './status.js'
 
 // The registry: everything that can be said to the bridge. Every surface is derived from it.
 
-const served = [bridgeNoun, agentNoun, messageNoun, contractNoun, lockNoun, eventNoun] as const
+const acting = [bridgeNoun, agentNoun, messageNoun, contractNoun, lockNoun] as const
+const served = [
+  ...acting,
+  eventNoun(acting.flatMap((noun): readonly EventDef[] => noun.events).map(({ type }) => type)),
+] as const
 const discovery = discoverNoun(served.flatMap((noun): readonly Method[] => noun.methods))
 
 /** In the order in which they settle. */

@@ -1,5 +1,5 @@
 import { type RawData, WebSocket } from 'ws'
-import { homeOf } from '../config.js'
+import { type Environment, homeOf } from '../config.js'
 import { SetupError } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
 import { Client, type ClientOptions, type SessionOptions } from './client.js'
@@ -18,7 +18,7 @@ export interface LocalOptions extends SessionOptions {
   home?: string
   /** Whose workspace is wanted, unless `workspace` names it; the current folder unless told. */
   cwd?: string
-  env?: NodeJS.ProcessEnv
+  env?: Environment
 }
 
 /** Opens a client with the token in the `Authorization` header. The first connect is tried once. */
@@ -34,7 +34,7 @@ export async function connectLocal(options: LocalOptions): Promise<Client> {
   return connect({ ...rest, workspace, locate: () => find(home, env) })
 }
 
-async function find(home: string | undefined, env: NodeJS.ProcessEnv): Promise<Address> {
+async function find(home: string | undefined, env: Environment): Promise<Address> {
   const { AGENT_BRIDGE_URL: url, AGENT_BRIDGE_TOKEN: token } = env
   if (!url) return locate(homeOf(home, env), token || undefined)
   // The token of the home is for the daemon of the home, and goes nowhere else.

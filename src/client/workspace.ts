@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
+import type { Environment } from '../config.js'
 import { SetupError } from '../protocol/errors.js'
 
 const FOLDER_LENGTH = 93
@@ -9,7 +10,7 @@ const FOLDER_LENGTH = 93
  * The workspace of a folder: one for a repository and all its linked work trees, one for a folder outside of any.
  * `<folder>-<6 hex of the path's hash>`; `AGENT_BRIDGE_WORKSPACE` goes before it. @throws SetupError
  */
-export function workspaceOf(cwd: string, env: NodeJS.ProcessEnv = process.env): string {
+export function workspaceOf(cwd: string, env: Environment = process.env): string {
   if (env.AGENT_BRIDGE_WORKSPACE) return env.AGENT_BRIDGE_WORKSPACE
   const folder = realPath(cwd)
   const shared = commonFolder(folder)

@@ -50,6 +50,8 @@ export interface DoorOptions {
   clock: Clock
   /** The workspace of that name; made when it is new. @throws BridgeError */
   workspace(name: string, grant: Grant): Served
+  /** Reports a bug, and gives what its caller is told. */
+  fault(error: unknown): Outcome
 }
 
 const DEFAULT_WORKSPACE = 'default'
@@ -169,8 +171,7 @@ function make(house: House, state: State, { params, done }: Pending, method: Met
     }
     run(house, state, opened, method, params, answer)
   } catch (error) {
-    if (!(error instanceof BridgeError)) throw error
-    answer({ refusal: error })
+    answer(error instanceof BridgeError ? { refusal: error } : house.options.fault(error))
   }
 }
 
@@ -186,7 +187,8 @@ function track(house: House, state: State, counts: boolean) {
     owner: state,
     /** Takes the place as well: of the calls of one batch no more may wait than there is room for. */
     mayWait(): boolean {
-      waits = state.waiting < limits.parkedCalls
+      // Whoever has gone waits for nothing, though its command was still on its way.
+      waits = !state.over && state.waiting < limits.parkedCalls
       if (waits) state.waiting++
       return waits
     },

@@ -55,7 +55,9 @@ export function createEngine(options: EngineOptions): Engine {
   const schedule = () => {
     if (core.scheduled || core.failure !== undefined) return
     core.scheduled = true
-    setImmediate(() => void turn(core, signals, schedule))
+    setImmediate(() => {
+      turn(core, signals, schedule).catch((error) => fail(core, signals, undefined, error))
+    })
   }
   const submit = (job: Job) => {
     core.queue.push(job)
@@ -107,12 +109,24 @@ function refusalOf(core: Core): Outcome | undefined {
   return { refusal: new BridgeError('OVERLOADED', 'Too many commands wait for the writer: try again in a moment.') }
 }
 
+/** How long the writer waits before it tries again what went wrong, ms. */
+const RETRY_MS = 1_000
+
 /** One batch: a transaction, its commit, then the answers, then whoever follows the log. */
 async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => void): Promise<void> {
   const { store, clock } = core.options
   const batch: Batch = { bounds: core.bounds, happened: [], after: [] }
   try {
     await store.begin()
+  } catch (error) {
+    // Nothing has begun, so nothing is lost: somebody else holds the database for a moment.
+    refusalOfFault(core, error)
+    core.scheduled = false
+    core.stopTimer()
+    core.stopTimer = clock.after(RETRY_MS, schedule)
+    return
+  }
+  try {
     passTime(core, batch)
     const beganMs = clock.monotonicMs()
     for (let run = 0; run < limits.batchCommands && core.queue.length > 0; run++) {
@@ -137,16 +151,20 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
   core.scheduled = false
   core.stopTimer()
   if (core.queue.length > 0 || core.postponed.length > 0) schedule()
-  else if (core.dueAt !== undefined) core.stopTimer = clock.after(toMs(core.dueAt) - clock.wallMs() + 1, schedule)
+  else if (core.dueAt !== undefined && !core.stopped) {
+    // What is still due after a turn met a bug: it is tried again, but not at once.
+    const pauseMs = core.dueAt <= core.now ? RETRY_MS : toMs(core.dueAt) - clock.wallMs() + 1
+    core.stopTimer = clock.after(pauseMs, schedule)
+  }
 }
 
 /** From an unknown state nothing goes on: the batch is answered with a fault, and so is all that follows. */
-function fail(core: Core, signals: EventEmitter<Signals>, batch: Batch, error: unknown): void {
+function fail(core: Core, signals: EventEmitter<Signals>, batch: Batch | undefined, error: unknown): void {
   core.failure = error
   core.stopTimer()
   signals.emit('failed', error)
   const outcome = refusalOfFault(core, error)
-  for (const act of batch.after) act(outcome)
+  for (const act of batch?.after ?? []) act(outcome)
   for (const job of core.queue.splice(0)) if ('call' in job) answer(core, job.call, outcome, job.again)
   core.waiting.end(outcome)
   for (const act of core.postponed.splice(0)) act()

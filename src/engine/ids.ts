@@ -2,6 +2,8 @@ import { type Instant, toMs } from '../protocol/time.js'
 import type { Random } from './ports.js'
 
 const RANDOM_BYTES = 5
+/** What three characters can count. */
+const COUNT_MAX = 36 ** 3
 
 /** Ids that sort in the order in which they were made: the instant, a count within it, and 40 random bits. */
 export function createIds(random: Random) {
@@ -25,7 +27,11 @@ export function createIds(random: Random) {
       const ms = Math.max(toMs(now), last)
       count = ms === last ? count + 1 : 0
       last = ms
-      return `${prefix}_${base36(ms, 9)}${base36(count, 3)}${base36(draw(), 8)}`
+      if (count === COUNT_MAX) {
+        last++
+        count = 0
+      }
+      return `${prefix}_${base36(last, 9)}${base36(count, 3)}${base36(draw(), 8)}`
     },
   }
 }

@@ -39,7 +39,10 @@ export interface Tail {
   stop(): void
 }
 
-export function createTail(read: Read, clock: Clock): Tail {
+/** How long a reader waits before the log is read again for it after that has failed, ms. */
+const RETRY_MS = 1_000
+
+export function createTail(read: Read, clock: Clock, report: (fault: unknown) => void): Tail {
   const subscriptions = new Set<Subscription>()
   const { epoch } = read.bounds()
   let stopTimer: (() => void) | undefined
@@ -59,7 +62,13 @@ export function createTail(read: Read, clock: Clock): Tail {
     subscription.pumping = true
     setImmediate(() => {
       subscription.pumping = false
-      pump(read, epoch, subscription, pumpSoon)
+      try {
+        pump(read, epoch, subscription, pumpSoon)
+      } catch (error) {
+        // The log cannot be read just now. Its reader is told nothing wrong: it goes on from where it is.
+        report(error)
+        clock.after(RETRY_MS, () => pumpSoon(subscription))
+      }
     })
   }
 
@@ -163,22 +172,22 @@ function framesOf(epoch: string, events: readonly StoredEvent[]): Frame[] {
     bytes = 0
   }
   const full = (more: number, count: number) =>
-    bytes + more > limits.pushBytes || bodies.length + count > limits.pushEvents
+    bodies.length > 0 && (bytes + more > limits.pushBytes || bodies.length + count > limits.pushEvents)
   let told = 0
   const close = () => {
-    const sizes = command.map(({ body }) => body.length)
+    const sizes = command.map(({ body }) => Buffer.byteLength(body))
     if (
-      bodies.length > 0 &&
       full(
         sizes.reduce((sum, size) => sum + size, 0),
         sizes.length,
       )
     )
       flush(told)
-    for (const event of command) {
-      if (bodies.length > 0 && full(event.body.length, 1)) flush(told)
+    for (const [index, event] of command.entries()) {
+      const size = sizes[index] ?? 0
+      if (full(size, 1)) flush(told)
       bodies.push(encodeEvent(epoch, event))
-      bytes += event.body.length
+      bytes += size
       told = event.seq
     }
     command = []

@@ -18,7 +18,7 @@ export function passTime(core: Core, batch: Batch): void {
   if (jumpMs > limits.clockJumpMs) runRule(core, batch, (tx, ctx) => rebase(core, tx, ctx))
   // What was said in time counts before what was not done in time.
   writeHeld(core, batch)
-  if (core.dueAt !== undefined && core.dueAt <= core.now) runRule(core, batch, (tx, ctx) => tick(core, tx, ctx))
+  if (core.dueAt !== undefined && core.dueAt <= core.now) tick(core, batch)
 }
 
 /** The first command of a daemon's life. */
@@ -34,13 +34,16 @@ function rebase(core: Core, tx: Tx, ctx: Context): void {
   for (const noun of core.options.nouns) noun.rebase?.(tx, later(ctx.now, limits.rebaseMs), ctx)
 }
 
-/** Every deadline that has passed becomes events: a table at a time, the earliest first. */
-function tick(core: Core, tx: Tx, ctx: Context): void {
+/** Every deadline that has passed becomes events: a table at a time, the earliest first, each row a command of its own. */
+function tick(core: Core, batch: Batch): void {
   for (const [table, expire] of timed(core)) {
-    for (const row of tx.find(table, { where: { deadline: { upTo: ctx.now } }, order: ['deadline'] })) {
-      // A row before it may have changed or removed this one.
-      const fresh = tx.get(table, table.id(row))
-      if (fresh && (table.deadline?.(fresh) ?? '~') <= ctx.now) expire(tx, fresh as never, ctx)
+    const due = core.tx.find(table, { where: { deadline: { upTo: core.now } }, order: ['deadline'] })
+    for (const row of due) {
+      runRule(core, batch, (tx, ctx) => {
+        // A row before it may have changed or removed this one.
+        const fresh = tx.get(table, table.id(row))
+        if (fresh && (table.deadline?.(fresh) ?? '~') <= ctx.now) expire(tx, fresh as never, ctx)
+      })
     }
   }
 }

@@ -115,6 +115,8 @@ function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopene
     connection.seen()
   })
   raw.on('drain', () => {
+    // It reads, however slowly.
+    beats.unread = 0
     connection.drained()
     more()
   })

@@ -6,6 +6,9 @@ import type { Connection } from './open.js'
 // Which history of a workspace a database holds. Beside it stands a small file that says how far the log had come: a
 // database that has come less far was restored or rolled back, and must not give out its cursors a second time.
 
+/** More events than can have been committed since the head file was last written. */
+export const UNSEEN_MAX = 1_000_000
+
 interface Seen {
   epoch: string
   head: number
@@ -27,7 +30,8 @@ export function openHistory(db: Connection, headFile: string, newEpoch: () => st
     return { epoch, earliest: Number(meta('earliest') ?? base), head, anew: head === base && base > 0 }
   }
   // No seq that a client may have seen is given out again; the old events stay, but no cursor leads to them.
-  const first = Math.max(head, seen?.head ?? 0)
+  const known = Math.max(head, seen?.head ?? 0)
+  const first = known === 0 ? 0 : known + UNSEEN_MAX
   const begun = newEpoch()
   db.transaction(() => {
     set.run('epoch', begun)

@@ -176,7 +176,10 @@ scenario(filters, 'by types: one, all of a noun, all', async (world) => {
     'contract.started',
   ])
   assert.is((await read(codex, { types: ['*'] })).length, world.head())
-  assert.equal(await read(codex, { types: ['unknown.*'] }), [])
+  for (const type of ['unknown.*', 'contract.complete']) {
+    const refusal = await refused(codex.call('event.read', { after: 'earliest', types: [type] }), 'INVALID_PARAMS')
+    assert.equal(refusal.facts.unknown, [type])
+  }
   await refused(codex.call('event.read', { after: 'earliest', types: ['contract'] }), 'INVALID_PARAMS')
   await refused(codex.call('event.read', { after: 'earliest', types: [] }), 'INVALID_PARAMS')
 })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type LogBounds, resolveCursor } from '../../src/protocol/cursor.js'
+import { UNSEEN_MAX } from '../../src/store/history.js'
 import { openStore } from '../../src/store/store.js'
 import { ask, inBatch, inFolder, openWorkspace, record, tables } from './workspace.js'
 
@@ -61,18 +62,18 @@ history(
     cpSync(`${file}.backup`, file)
     const restored = await bounds(file)
     assert.is.not(restored.epoch, first.epoch)
-    assert.equal(restored, { epoch: restored.epoch, earliest: 20, head: 20, anew: true })
-    const second = await appendUpTo(file, 22)
+    assert.equal(restored, { epoch: restored.epoch, earliest: 20 + UNSEEN_MAX, head: 20 + UNSEEN_MAX, anew: true })
+    const second = await appendUpTo(file, 22 + UNSEEN_MAX)
     assert.is(second.epoch, restored.epoch, 'the epoch that was begun is kept')
     assert.equal(
       ask<{ seq: number }>(file, 'SELECT seq FROM events ORDER BY seq').map(({ seq }) => seq),
-      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 21, 22],
+      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 21 + UNSEEN_MAX, 22 + UNSEEN_MAX],
     )
     const third = await bounds(file)
-    assert.equal(third, { ...restored, head: 22, anew: false })
+    assert.equal(third, { ...restored, head: 22 + UNSEEN_MAX, anew: false })
     assert.throws(() => resolveCursor(`${first.epoch}-15`, third), /another history/)
     assert.throws(() => resolveCursor(`${third.epoch}-15`, third), /have been removed/)
-    assert.is(resolveCursor('earliest', third), 20)
+    assert.is(resolveCursor('earliest', third), 20 + UNSEEN_MAX)
   }),
 )
 
@@ -86,7 +87,7 @@ history(
       const again = await bounds(file)
       assert.equal([again.epoch, again.anew], [epoch, true])
     }
-    await appendUpTo(file, 4)
+    await appendUpTo(file, 4 + UNSEEN_MAX)
     assert.is((await bounds(file)).anew, false)
   }),
 )
@@ -107,8 +108,8 @@ for (const [what, text] of [
       else writeFileSync(head, text)
       const second = await bounds(file)
       assert.is.not(second.epoch, first.epoch)
-      assert.equal(second, { epoch: second.epoch, earliest: 7, head: 7, anew: true })
-      assert.is(readFileSync(head, 'utf8'), `${second.epoch}-7\n`)
+      assert.equal(second, { epoch: second.epoch, earliest: 7 + UNSEEN_MAX, head: 7 + UNSEEN_MAX, anew: true })
+      assert.is(readFileSync(head, 'utf8'), `${second.epoch}-${7 + UNSEEN_MAX}\n`)
     }),
   )
 }
@@ -140,7 +141,7 @@ history(
     rmSync(file)
     const second = await bounds(file)
     assert.is.not(second.epoch, first.epoch)
-    assert.equal([second.earliest, second.head], [12, 12])
+    assert.equal([second.earliest, second.head], [12 + UNSEEN_MAX, 12 + UNSEEN_MAX])
   }),
 )
 
@@ -150,11 +151,11 @@ history(
     const first = await appendUpTo(file, 5)
     cpSync(file, `${file}.backup`)
     rmSync(head)
-    const second = await appendUpTo(file, 9)
+    const second = await appendUpTo(file, 9 + UNSEEN_MAX)
     cpSync(`${file}.backup`, file)
     const third = await bounds(file)
     assert.is(new Set([first.epoch, second.epoch, third.epoch]).size, 3)
-    assert.equal([third.earliest, third.head], [9, 9])
+    assert.equal([third.earliest, third.head], [9 + 2 * UNSEEN_MAX, 9 + 2 * UNSEEN_MAX])
   }),
 )
 

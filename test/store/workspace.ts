@@ -82,7 +82,7 @@ export function openWorkspace(file: string, wrap: (store: Store) => Store = (sto
     restored: store.anew,
     report: (fault) => faults.push(fault),
   })
-  const tail = createTail(engine.read, systemClock)
+  const tail = createTail(engine.read, systemClock, (fault) => faults.push(fault))
   const runtime = {
     version: '0',
     workspace: 'default',
@@ -90,7 +90,13 @@ export function openWorkspace(file: string, wrap: (store: Store) => Store = (sto
     subscriptions: tail.count,
     store: store.stats,
   }
-  const door = createDoor({ clock: systemClock, workspace: () => ({ engine, tail, runtime }) })
+  const door = createDoor({
+    clock: systemClock,
+    workspace: () => ({ engine, tail, runtime }),
+    fault(error) {
+      throw error
+    },
+  })
 
   /** Opens a session and gives what calls methods in it. */
   async function connect(agent: string): Promise<Call> {

@@ -9,6 +9,7 @@ import {
   removeHome,
   seqOf,
   serveApart,
+  until,
   type Wire,
 } from '../socket.js'
 
@@ -88,7 +89,7 @@ test(`${ROUNDS} times: nothing acknowledged is lost, nothing is there twice, and
     const loads = callers.map((wire, n) => load(wire, agents[n] as string, round, made))
     // Killed at another moment each time.
     const answered = () => made.slice(from).filter(({ answer }) => answer).length
-    while (answered() < 200 + round * 313) await new Promise(setImmediate)
+    await until(() => answered() >= 200 + round * 151, 'enough to be under way')
     daemon.child.kill('SIGKILL')
     assert.is(await daemon.ended, 'SIGKILL')
     assert.is(daemon.complaints(), '')
@@ -152,7 +153,7 @@ async function retry(made: Made[], places: ReadonlyMap<string, number>, reader: 
 async function checkReplays(wire: Wire, length: number): Promise<void> {
   const { head, epoch } = await wire.ask('bridge.status')
   const whole = await readLog(wire, 'earliest')
-  for (const part of [0, 1, 0.13, 0.5, 0.77, 0.999]) {
+  for (const part of [0, 1, 0.13, 0.77]) {
     const seq = Math.floor(length * part)
     const on = await connect(daemon, { agent: 'replayer', open: { oneShot: true } })
     const { cursor } = await on.ask('event.subscribe', { after: `${epoch}-${seq}` })

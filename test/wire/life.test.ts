@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { connect as connectRaw } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { connect, type DaemonProcess, makeHome, removeHome, serveApart, until, within } from '../socket.js'
+import { connect, type DaemonProcess, makeHome, removeHome, seqOf, serveApart, until, within } from '../socket.js'
 
 const test = suite('the wire: the end of a daemon, and its next life')
 let home: string
@@ -109,6 +109,23 @@ test('the next life: sessions are resumed, locks are held, and nobody waits any 
   await again.close()
   second.child.kill('SIGTERM')
   assert.is(await within(second.ended, 'its end'), 0)
+})
+
+test('a workspace that cannot be opened is refused to whoever asks for it, and the daemon serves the others', async () => {
+  const daemon = await start()
+  writeFileSync(join(home, 'workspaces', 'damaged.db'), 'this is no database '.repeat(1_000))
+  const wire = await connect(daemon)
+  for (const workspace of ['damaged', 'damaged']) {
+    const { error } = await wire.call('session.open', { agent: 'a', workspace })
+    assert.match(error?.message ?? '', /damaged/, 'and says what is wrong')
+  }
+  assert.ok(await wire.ask('session.open', { agent: 'a' }), 'the socket can still be opened')
+  assert.is((await wire.ask('bridge.status')).workspace, 'default')
+  const other = await connect(daemon, { agent: 'a', open: { workspace: 'new-one' } })
+  assert.is((await other.ask('bridge.status')).workspace, 'new-one')
+  assert.is(seqOf((await other.ask('bridge.status')).head), 3, 'with a log of its own')
+  await wire.close()
+  await other.close()
 })
 
 test('a second daemon in the same home is refused and says who is there; the first goes on', async () => {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { connect, serve, until, type Wire } from '../socket.js'
+import { connect, serve, until, type Wire, within } from '../socket.js'
 
 const test = suite('the wire: sessions')
 const daemon = await serve()
@@ -92,7 +92,7 @@ test('a wrong key, the session of another, or one that never was, gives a new se
 test('a session that said goodbye cannot be resumed', async () => {
   const { wire, agent, session, resumeKey } = await open()
   await wire.ask('session.close')
-  assert.is((await wire.closed).code, 1000)
+  assert.is((await within(wire.closed, 'the daemon to hang up')).code, 1000)
   const again = await resume(agent, session, resumeKey)
   assert.is(again.result.resumed, false)
   await again.wire.close()
@@ -104,7 +104,7 @@ test('session.close lets go at once of what hangs on the session', async () => {
   const { id: contractId } = await watcher.ask('contract.create', { title: 'x' })
   await wire.ask('contract.accept', { contractId })
   await wire.ask('session.close')
-  await wire.closed
+  await within(wire.closed, 'the daemon to hang up')
   assert.equal((await watcher.ask('lock.list', { holder: agent })).items, [])
   assert.is((await watcher.ask('contract.get', { contractId })).status, 'submitted')
   assert.equal(await story(agent), ['registered', 'connected', 'disconnected closed'])
@@ -117,7 +117,7 @@ test('what is sent behind session.close, in one go with it, has no effect', asyn
   wire.send({ jsonrpc: '2.0', id: 2, method: 'contract.accept', params: { contractId } })
   wire.send({ jsonrpc: '2.0', id: 3, method: 'lock.acquire', params: { resources: [{ resource: 'port:16' }] } })
   wire.send({ jsonrpc: '2.0', id: 4, method: 'session.open', params: { agent } })
-  assert.is((await wire.closed).code, 1000)
+  assert.is((await within(wire.closed, 'the daemon to hang up')).code, 1000)
   await watcher.ask('message.publish', { topic: 't', text: 'so that what follows has happened' })
   assert.is((await watcher.ask('contract.get', { contractId })).status, 'submitted')
   assert.equal((await watcher.ask('lock.list', { holder: agent })).items, [])
@@ -135,7 +135,7 @@ test('who waits for work and says goodbye as it comes does not take it along', a
       watcher.send({ jsonrpc: '2.0', method: 'message.publish', params: { topic: 't', text: 'x' } })
     watcher.send(offer)
     wire.send({ jsonrpc: '2.0', id: 'bye', method: 'session.close' })
-    await wire.closed
+    await within(wire.closed, 'the daemon to hang up')
     await watcher.ask('message.publish', { topic: 't', text: 'so that what follows has happened' })
     const { items } = await watcher.ask('contract.list', { tag: agent })
     assert.is(items[0]?.status, 'submitted', `round ${round}`)
@@ -174,7 +174,7 @@ test('a newer socket takes the session over: the older is closed with 4409 and i
   const subscriptions = (await watcher.ask('bridge.status')).subscriptions
   const second = await resume(agent, session, resumeKey)
   assert.is(second.result.resumed, true)
-  const { code, reason } = await first.wire.closed
+  const { code, reason } = await within(first.wire.closed, 'the older to be closed')
   assert.is(code, 4409)
   assert.match(reason, 'resumed on another socket')
   await until(async () => (await watcher.ask('bridge.status')).waiters === 0, 'its waiting to end')

@@ -100,6 +100,27 @@ test('a caller that does not read its answers is not read either, until it does'
   await Promise.all([careless, other].map((wire) => wire.close()))
 })
 
+test('who pings and does not read the pongs is not piled up with them; else every ping has its pong', async () => {
+  const wire = await connect(daemon, { agent: 'pinger' })
+  const pongs: string[] = []
+  wire.socket.on('pong', (data) => pongs.push(data.toString()))
+  wire.socket.ping('are you there?')
+  await until(() => pongs.length === 1, 'the pong')
+  assert.equal(pongs, ['are you there?'])
+  const before = await daemon.memory()
+  wire.socket.pause()
+  const payload = Buffer.alloc(125, 'x')
+  for (let burst = 0; burst < 60; burst++) {
+    for (let n = 0; n < 10_000; n++) wire.socket.ping(payload)
+    await until(() => wire.socket.bufferedAmount === 0, 'the pings to be sent')
+  }
+  const grown = ((await daemon.memory()) - before) / MIB
+  assert.ok(grown < 40, `75 MiB of pings, and the daemon grew by ${grown.toFixed(0)} MiB`)
+  wire.socket.resume()
+  assert.ok(await wire.ask('bridge.status'))
+  await wire.close()
+})
+
 test('a caller with very many calls under way that does not read is heard to the end', async () => {
   const wire = await connect(daemon, { agent: 'hasty' })
   wire.socket.pause()

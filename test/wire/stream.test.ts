@@ -269,7 +269,7 @@ test('filters: types, topics, a contract, and any of several', async () => {
     seen({ types: ['contract.*'] }, ({ type }) => type.startsWith('contract.')),
     seen({ types: ['contract.created', 'message.*'] }, ({ type }) => /^(contract.created|message\..*)$/.test(type)),
     seen({ types: ['*'] }, () => true),
-    seen({ types: ['contract.never'] }, () => false),
+    seen({ types: ['contract.rejected'] }, () => false),
     seen({ topics: ['tasks.>'] }, topicIs('tasks.api', 'tasks.api.v1')),
     seen({ topics: ['tasks.*'] }, topicIs('tasks.api')),
     seen({ topics: ['*.api'] }, topicIs('tasks.api', 'other.api')),
@@ -327,7 +327,7 @@ test('mine: what is addressed to, owned by, assigned to, created by or held by t
 })
 
 test('a reader whose filter lets nothing pass is told how far the log has come: after so many events', async () => {
-  await subscribe({ types: ['contract.never'] })
+  await subscribe({ types: ['contract.rejected'] })
   await caughtUp()
   const start = await headOf()
   await Promise.all(Array.from({ length: 4_000 }, () => publish('noise')))
@@ -344,7 +344,7 @@ test('a reader whose filter lets nothing pass is told how far the log has come: 
 })
 
 test('and, when there are few, after a while', async () => {
-  const { subscription } = await subscribe({ types: ['contract.never'] })
+  const { subscription } = await subscribe({ types: ['contract.rejected'] })
   await caughtUp(subscription)
   const { cursor } = await publish('noise')
   await until(() => wire.frames(subscription).length > 0, 'a bookmark, with nothing else going on')

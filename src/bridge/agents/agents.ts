@@ -54,7 +54,7 @@ const update = command({
     capabilities: z.array(capability).max(limits.capabilities).optional(),
   },
   result: row.agentRow,
-  errors: ['NOT_FOUND'],
+  errors: [],
   run(tx, { presence, note, capabilities }, ctx) {
     const agent = tx.get(row.agents, ctx.caller.agent)!
     const next = {
@@ -67,8 +67,6 @@ const update = command({
     return tx.put(row.updated, next)
   },
 })
-
-export { sessionDropped } from './sessions.js'
 
 export const agentNoun = {
   tables: [row.agents],

@@ -52,7 +52,7 @@ export const open = command({
     server: z.strictObject({ name: z.string(), version: z.string(), protocol: z.int() }),
     limits: z.record(z.string(), z.int()),
   }),
-  errors: ['UNAUTHENTICATED', 'OVERLOADED'],
+  errors: ['NOT_FOUND', 'OVERLOADED'],
   socket: true,
   run(tx, params, ctx) {
     const opened = params.oneShot ? visit(tx, params, ctx) : openSession(tx, params, ctx)

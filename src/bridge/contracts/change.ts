@@ -76,10 +76,19 @@ export function asOwner(
   return { contract, repeated: false }
 }
 
+const NEXT: Record<Contract['status'], string> = {
+  submitted: 'it has to be accepted first',
+  accepted: 'start is what comes next, or release',
+  working: 'complete, fail or release end the attempt',
+  completed: 'it has ended',
+  failed: 'it has ended, and retry offers it again',
+  canceled: 'it has ended',
+  rejected: 'it has ended, and retry offers it again',
+}
+
 export function refuseTransition(contract: Contract): never {
-  return refuse('INVALID_TRANSITION', `The contract is ${contract.status}: this verb does not lead on from there.`, {
-    status: contract.status,
-  })
+  const { status } = contract
+  return refuse('INVALID_TRANSITION', `The contract is ${status}: ${NEXT[status]}.`, { status })
 }
 
 /** The creator's verbs are also the operator's. @throws FORBIDDEN */

@@ -113,12 +113,13 @@ export const cancel = command({
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
     checkCreator(contract, ctx.caller)
-    if (contract.status === 'canceled' || contract.cancelRequestedAt !== undefined) return contract
+    const asked = isOpen(contract.status) && contract.cancelRequestedAt !== undefined
+    if (contract.status === 'canceled' || asked) return contract
     const beside = { data: { note: params.note } }
     const said = params.note !== undefined && { statusMessage: params.note }
     if (isOpen(contract.status)) {
-      const asked = { ...said, cancelRequestedAt: ctx.now, cancelDueAt: later(ctx.now, limits.cancelGraceMs) }
-      return change(tx, row.cancelRequested, contract, asked, ctx, beside)
+      const patch = { ...said, cancelRequestedAt: ctx.now, cancelDueAt: later(ctx.now, limits.cancelGraceMs) }
+      return change(tx, row.cancelRequested, contract, patch, ctx, beside)
     }
     if (contract.status !== 'submitted') refuseTransition(contract)
     const patch = { ...said, status: 'canceled' as const, notBefore: undefined, endedAt: ctx.now }

@@ -30,7 +30,7 @@ export const list = query({
   summary: 'Contracts, the newest first; with `ready` the work queue, by priority and then age.',
   role: 'observer',
   params: {
-    status: z.array(statusParam).min(1).optional(),
+    status: z.array(statusParam).min(1).max(statuses.length).optional(),
     owner: agentName.optional(),
     assignee: agentName.optional(),
     capability: capability.optional(),

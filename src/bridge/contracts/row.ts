@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { limits } from '../../protocol/limits.js'
 import { event, type Read, type Table } from '../../protocol/method.js'
-import { agentName, capability, id, instant, json, ms, note } from '../fields.js'
+import { agentName, capability, contentOf, id, instant, json, ms, note } from '../fields.js'
 import { claim } from '../locks/row.js'
 
 export const statuses = ['submitted', 'accepted', 'working', 'completed', 'failed', 'canceled', 'rejected'] as const
@@ -14,14 +14,7 @@ export const isOpen = (status: Status): boolean => (openStatuses as readonly Sta
 /** From the least urgent; the place in the list is the column that the work queue is sorted by. */
 export const priorities = ['low', 'normal', 'high', 'critical'] as const
 
-const content = {
-  name: z.string().min(1).max(limits.titleLength),
-  mediaType: z.string().max(limits.nameLength).default('text/plain'),
-  text: z.string().max(limits.textLength).optional(),
-  data: z.json().optional(),
-  uri: z.string().max(limits.noteLength).optional(),
-}
-export const artifact = z.strictObject(content).describe('one of `text`, `data` and `uri`')
+export const artifact = contentOf({ name: z.string().min(1).max(limits.titleLength) })
 
 export const check = z.strictObject({
   name: z.string().min(1).max(limits.titleLength),
@@ -180,11 +173,7 @@ export const retried = event('contract.retried', contracts, 'Offered again, with
 export const unblocked = event('contract.unblocked', contracts, 'Nothing stands against taking it any longer.')
 
 export const contractIdParam = id.describe('the contract')
-export const attemptParam = z
-  .int()
-  .min(1)
-  .max(limits.attemptsMax * 1_000_000)
-  .describe('the `attempt` that accept gave')
+export const attemptParam = z.int().min(1).describe('the `attempt` that accept gave')
 export const durations = {
   retryBackoff: ms(0, limits.retryBackoffMsMax),
   progressTimeout: ms(1_000, limits.progressTimeoutMsMax),

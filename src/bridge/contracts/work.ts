@@ -159,11 +159,8 @@ export const start = command({
     const lock = request(tx, asked, params.waitMs, ctx)
     if (lock.state === 'held') return { contract: begin(tx, contract, [lock], ctx), locks: [lock] }
     // When the lock is granted the contract starts in the same command, and says so under its own id.
-    // An earlier attempt may have started in the same batch, before this call began to wait.
     const answer = ({ type, data }: Happened) =>
-      type === started.type && (data.contract as Contract).attempt === attempt
-        ? ({ contract: data.contract, locks: data.locks } as Started)
-        : undefined
+      type === started.type ? ({ contract: data.contract, locks: data.locks } as Started) : undefined
     return awaitGrant(lock, answer, contractId)
   },
 })

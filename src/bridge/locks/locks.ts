@@ -96,12 +96,12 @@ const release = command({
   summary: 'Gives a lock back.',
   role: 'agent',
   params: ofLock,
-  result: lockRow,
+  result: z.strictObject({ lockId: z.string() }),
   errors: ['NOT_FOUND', 'FORBIDDEN', 'LOCK_LOST'],
   run(tx, params, ctx) {
     const lock = ownHeld(tx, params, ctx)
     tx.drop(row.released, lock)
-    return lock
+    return { lockId: lock.lockId }
   },
 })
 

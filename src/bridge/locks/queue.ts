@@ -4,7 +4,7 @@ import type { Context, Happened, Parked, Tx } from '../../protocol/method.js'
 import { later } from '../../protocol/time.js'
 import { parseResource } from '../resources/resources.js'
 import { describeBlockers, type Obstacle, obstaclesOf } from './conflict.js'
-import { abandoned, acquired, type Claim, contended, type Lock, locks, queued } from './row.js'
+import { abandoned, acquired, type Claim, contended, type Lock, locks, queued, released } from './row.js'
 
 export interface Asked {
   resources: Claim[]
@@ -78,7 +78,8 @@ export function awaitGrant<Result>(
     parked: 'for-event',
     subjects: [lock.lockId, ...others],
     answer(event) {
-      if (event.type !== abandoned.type) return then(event)
+      // Whatever ends the request ends the wait.
+      if (event.data.lock !== null) return then(event)
       const { reason, blockers } = event.data
       if (reason === 'timeout') {
         refuse('WAIT_TIMEOUT', 'The lock was not granted in time. Ask again, or ask the holder for it.', { blockers })
@@ -88,6 +89,8 @@ export function awaitGrant<Result>(
     abandon(tx) {
       const waiting = tx.get(locks, lock.lockId)
       if (waiting?.state === 'waiting') abandon(tx, waiting, 'gone')
+      // Granted in the moment in which its asker went, who never heard of it.
+      else if (waiting && !waiting.starts) tx.drop(released, waiting)
     },
   }
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { limits } from '../../protocol/limits.js'
-import { event, type Table } from '../../protocol/method.js'
+import { type EventDef, event, type Table } from '../../protocol/method.js'
 import { agentName, instant, ms } from '../fields.js'
 import { keysOf, parseResource } from '../resources/resources.js'
 
@@ -71,10 +71,11 @@ export const queued = event('lock.queued', locks, 'A request waits its turn.', {
   position: 'its place among those who wait for the same, from 1',
   blockers: 'what it waits for',
 })
-export const contended = event('lock.contended', locks, 'Told to a holder: somebody waits for what it holds.', {
-  waiter: 'the agent that waits',
-  resource: 'what it waits for',
-})
+export const contended: EventDef = {
+  type: 'lock.contended',
+  summary: 'Told to a holder: somebody waits for what it holds. The subject is its lock.',
+  data: { waiter: 'the agent that waits', resource: 'what it waits for' },
+}
 export const acquired = event('lock.acquired', locks, 'A request was granted.')
 export const extended = event('lock.extended', locks, 'A lease was renewed, or given time after a restart.')
 export const released = event('lock.released', locks, 'A lock was given back.')

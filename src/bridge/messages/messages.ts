@@ -99,7 +99,10 @@ function checkAddress({ to, capability, topic, text, parts, contract, contractId
 /** @throws NOT_FOUND for an agent nobody has heard of, or a capability nobody has */
 function recipientsOf(tx: Tx, { to, capability }: Address): string[] | undefined {
   if (capability !== undefined) {
-    const able = tx.find(agents, { key: capability, limit: limits.recipients }).map(({ agent }) => agent)
+    const able = tx.find(agents, { key: capability, limit: limits.recipients + 1 }).map(({ agent }) => agent)
+    if (able.length > limits.recipients) {
+      refuse('TOO_LARGE', `More than ${limits.recipients} agents have that capability: publish to a topic instead.`)
+    }
     if (able.length === 0) refuse('NOT_FOUND', `No agent has the capability ${capability}.`, { capability })
     return able
   }

@@ -1,20 +1,12 @@
 import { z } from 'zod'
 import { topicName } from '../../protocol/event.js'
-import { limits } from '../../protocol/limits.js'
 import { event, roles, type Table } from '../../protocol/method.js'
-import { agentName, capability, instant } from '../fields.js'
+import { agentName, capability, contentOf, instant } from '../fields.js'
 
 /** How far a message got with one recipient, in rising order. */
 export const receiptStates = ['sent', 'injected', 'read', 'acked'] as const
 
-export const part = z
-  .strictObject({
-    mediaType: z.string().max(limits.nameLength).default('text/plain'),
-    text: z.string().max(limits.textLength).optional(),
-    data: z.json().optional(),
-    uri: z.string().max(limits.noteLength).optional(),
-  })
-  .describe('one of `text`, `data` and `uri`')
+export const part = contentOf({})
 
 export const messageRow = z.strictObject({
   messageId: z.string(),
