@@ -60,6 +60,10 @@ export const limits = {
   evidence: 64,
   /** Sessions one agent may have at a time. */
   agentSessions: 32,
+  /** Blockers told to one who waits or is refused; there may be more. */
+  blockersTold: 32,
+  /** Alternatives of all patterns of one lock request together. */
+  requestAlternatives: 1_024,
   /** Resources of one lock request, of one agent, and alternatives one pattern's braces may expand to. */
   lockResources: 256,
   agentResources: 1_000,

@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { limits } from '../../protocol/limits.js'
 import { type Context, command, type Tx } from '../../protocol/method.js'
 import { agentName, capability, instant, json } from '../fields.js'
+import { checkPatterns } from '../locks/queue.js'
 import { claimParam } from '../locks/row.js'
-import { parseResource } from '../resources/resources.js'
 import { checkSize } from './change.js'
 import { type Contract, check, contractRow, created, durations, priorities } from './row.js'
 
@@ -34,7 +34,7 @@ export const createParams = z.strictObject({
 
 /** Offers a task. @throws BAD_RESOURCE, TOO_LARGE */
 export function create(tx: Tx, params: z.output<typeof createParams>, ctx: Context, messageId?: string): Contract {
-  for (const { resource, literal } of params.resources) parseResource(resource, literal)
+  checkPatterns(params.resources)
   const { notBefore, tags, ...terms } = params
   const contract: Contract = {
     id: ctx.newId('ctr'),

@@ -4,7 +4,7 @@ import { limits } from '../../protocol/limits.js'
 import { type Context, command, type Tx } from '../../protocol/method.js'
 import { later } from '../../protocol/time.js'
 import { agentName, json, note } from '../fields.js'
-import { parseResource } from '../resources/resources.js'
+import { checkPatterns } from '../locks/queue.js'
 import {
   asOwner,
   change,
@@ -92,7 +92,7 @@ function checkTerms(contract: Contract, params: Params, ctx: Context): void {
   const fixed = [title, description, resources, assignee].some((value) => value !== undefined)
   if (fixed && contract.status !== 'submitted') refuseTransition(contract)
   checkCreator(contract, ctx.caller)
-  for (const { resource, literal } of resources ?? []) parseResource(resource, literal)
+  checkPatterns(resources ?? [])
 }
 
 function patchOf(contract: Contract, params: Params): Partial<Contract> {

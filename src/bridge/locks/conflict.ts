@@ -1,5 +1,6 @@
 import type { z } from 'zod'
-import type { Read } from '../../protocol/method.js'
+import { limits } from '../../protocol/limits.js'
+import type { Find, Read } from '../../protocol/method.js'
 import { between, type Instant } from '../../protocol/time.js'
 import { candidateKeys, covers, overlaps, type Pattern, parseResource } from '../resources/resources.js'
 import { type blocker, type Claim, type Lock, locks } from './row.js'
@@ -30,11 +31,14 @@ export function obstaclesOf(read: Read, request: Request, limit = Number.POSITIV
       if (lock.state === 'waiting' && (!waitersCount || (request.lockId ?? '~') < lock.lockId)) continue
       const claim = lock.resources.find((held) => conflicts(asked.mode, pattern, held))
       if (claim) found.set(lock.lockId, { lock, claim })
-      if (found.size >= limit) break
+      if (found.size >= limit) return oldestFirst(found)
     }
   }
-  return [...found.values()].sort((a, b) => (a.lock.lockId < b.lock.lockId ? -1 : 1))
+  return oldestFirst(found)
 }
+
+const oldestFirst = (found: ReadonlyMap<string, Obstacle>): Obstacle[] =>
+  [...found.values()].sort((a, b) => (a.lock.lockId < b.lock.lockId ? -1 : 1))
 
 /** The obstacles of a request, as its asker is told of them. */
 export const describeBlockers = (obstacles: readonly Obstacle[], now: Instant): Blocker[] =>
@@ -50,20 +54,17 @@ export const describeBlockers = (obstacles: readonly Obstacle[], now: Instant): 
     reason: lock.reason,
   }))
 
-/** The requests in the way of one. */
-export const blockersOf = (read: Read, request: Request): Lock[] => obstaclesOf(read, request).map(({ lock }) => lock)
+/** The requests in the way of one, as many as are told. */
+export const blockersOf = (read: Read, request: Request): Lock[] =>
+  obstaclesOf(read, request, limits.blockersTold).map(({ lock }) => lock)
 
-/** The caller's own held locks that include a claim, the strongest first. */
+/** A lock that the caller itself holds and that includes a claim. What covers another begins no deeper than it. */
 export function ownCover(read: Read, holder: string, claim: Claim): Lock | undefined {
   const pattern = parse(claim)
-  return candidates(read, pattern).find(
-    (lock) =>
-      lock.holder === holder &&
-      lock.state === 'held' &&
-      lock.resources.some(
-        (held) => (held.mode === 'exclusive' || claim.mode === 'shared') && covers(parse(held), pattern),
-      ),
-  )
+  const includes = (held: Claim) =>
+    (held.mode === 'exclusive' || claim.mode === 'shared') && covers(parse(held), pattern)
+  const own = candidateKeys(pattern).equal.flatMap((key) => read.find(locks, { key, where: { holder, state: 'held' } }))
+  return own.find((lock) => lock.resources.some(includes))
 }
 
 const coveredByOwn = (read: Read, request: Request): boolean =>
@@ -75,11 +76,22 @@ const conflicts = (mode: Claim['mode'], pattern: Pattern, other: Claim): boolean
 const parse = ({ resource, literal }: Claim): Pattern => parseResource(resource, literal)
 
 /** The requests filed where an overlapping pattern can be: on the way to the literal prefix, and below it. */
-function candidates(read: Read, pattern: Pattern): Lock[] {
+function* candidates(read: Read, pattern: Pattern): Generator<Lock> {
   const { equal, below } = candidateKeys(pattern)
-  return [
-    ...equal.flatMap((key) => read.find(locks, { key })),
-    // '0' is the character after '/'.
-    ...below.flatMap((key) => read.find(locks, { key: { from: `${key}/`, to: `${key}0` } })),
-  ]
+  for (const key of equal) yield* filedUnder(read, key)
+  // '0' is the character after '/'.
+  for (const key of below) yield* filedUnder(read, { from: `${key}/`, to: `${key}0` })
+}
+
+const PAGE = 64
+
+/** The oldest first, a page at a time: who only wants to know whether there is an obstacle need not read them all. */
+function* filedUnder(read: Read, key: NonNullable<Find['key']>): Generator<Lock> {
+  let after: string[] | undefined
+  for (;;) {
+    const page = read.find(locks, { key, limit: PAGE, ...(after && { after }) })
+    yield* page
+    if (page.length < PAGE) return
+    after = page.slice(-1).map(({ lockId }) => lockId)
+  }
 }

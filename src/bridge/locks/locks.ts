@@ -31,7 +31,16 @@ const acquire = command({
     reason: z.string().max(limits.reasonLength).optional().describe('told to those whom it keeps waiting'),
   },
   result: lockRow,
-  errors: ['BAD_RESOURCE', 'LOCK_CONFLICT', 'WAIT_TIMEOUT', 'OVERLOADED', 'NOT_FOUND', 'STALE_ATTEMPT', 'FORBIDDEN'],
+  errors: [
+    'BAD_RESOURCE',
+    'TOO_LARGE',
+    'LOCK_CONFLICT',
+    'WAIT_TIMEOUT',
+    'OVERLOADED',
+    'NOT_FOUND',
+    'STALE_ATTEMPT',
+    'FORBIDDEN',
+  ],
   run(tx, { resources, waitMs, ...params }, ctx) {
     const lock = request(tx, { resources, holder: ctx.caller.agent, ...leaseOf(tx, params, ctx) }, waitMs, ctx)
     if (lock.state === 'held') return lock
@@ -209,7 +218,7 @@ function overtake(tx: Tx, contract: { id: string }): void {
 
 function expire(tx: Tx, lock: Lock, ctx: Context): void {
   if (lock.state === 'held') tx.drop(row.expired, lock)
-  else abandon(tx, lock, 'timeout', { blockers: describeBlockers(obstaclesOf(tx, lock), ctx.now) })
+  else abandon(tx, lock, 'timeout', { blockers: describeBlockers(obstaclesOf(tx, lock, limits.blockersTold), ctx.now) })
 }
 
 /** Who waited in the daemon's former life waits no more: the socket that asked is gone. */

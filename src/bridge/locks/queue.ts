@@ -19,19 +19,28 @@ export interface Asked {
 
 /**
  * Grants a request, all of it or nothing; or queues it, when it may wait; or refuses it.
- * @throws BAD_RESOURCE, LOCK_CONFLICT, OVERLOADED
+ * @throws BAD_RESOURCE, TOO_LARGE, LOCK_CONFLICT, OVERLOADED
  */
 export function request(tx: Tx, asked: Asked, waitMs: number, ctx: Context): Lock {
-  for (const { resource, literal } of asked.resources) parseResource(resource, literal)
+  checkPatterns(asked.resources)
   const size = tx.count(locks, { holder: asked.holder }, 'size') + asked.resources.length
   if (size > limits.agentResources) {
     refuse('OVERLOADED', `An agent holds and waits for at most ${limits.agentResources} resources: release some.`)
   }
-  const obstacles = obstaclesOf(tx, asked)
+  const obstacles = obstaclesOf(tx, asked, limits.blockersTold)
   const lock: Lock = { lockId: ctx.newId('lck'), state: 'waiting', ...asked, requestedAt: ctx.now }
   if (obstacles.length === 0) return grant(tx, { ...lock, starts: undefined }, ctx)
   if (waitMs === 0) refuseConflict(obstacles, ctx)
   return enqueue(tx, { ...lock, expiresAt: later(ctx.now, waitMs) }, obstacles, ctx)
+}
+
+/** @throws BAD_RESOURCE, TOO_LARGE: comparing two requests compares each alternative of one with each of the other */
+export function checkPatterns(claims: readonly Claim[]): void {
+  const patterns = claims.map(({ resource, literal }) => parseResource(resource, literal))
+  const alternatives = patterns.reduce((sum, pattern) => sum + pattern.alternatives.length, 0)
+  if (alternatives > limits.requestAlternatives) {
+    refuse('TOO_LARGE', `The braces of a request come to at most ${limits.requestAlternatives} alternatives together.`)
+  }
 }
 
 /** The token of a lock is the seq of its grant: it rises for ever and survives restarts. */

@@ -68,8 +68,8 @@ export const blocker = z.strictObject({
 })
 
 export const queued = event('lock.queued', locks, 'A request waits its turn.', {
-  position: 'its place among those who wait for the same, from 1',
-  blockers: 'what it waits for',
+  position: 'its place in line, from 1, as far as blockers are told',
+  blockers: `what it waits for, at most ${limits.blockersTold} of them`,
 })
 export const contended: EventDef = {
   type: 'lock.contended',
