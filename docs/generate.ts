@@ -66,31 +66,33 @@ interface Schema {
 const schemaOf = (type: z.ZodType, io: 'input' | 'output'): Schema =>
   z.toJSONSchema(type, { io, unrepresentable: 'any' }) as Schema
 
+/** Rows that have a table of their own, and what they are called there. */
+const NAMED = new Map<z.ZodType, string>([
+  [contractRow, 'contract'],
+  [lockRow, 'lock'],
+  [messageRow, 'message'],
+  [agentRow, 'agent'],
+])
+
+/** A method a paragraph: what it does, what it takes, what it answers, and how else it may end. */
 function methodTables(): string {
-  const nounOf = (name: string) => name.slice(0, name.indexOf('.'))
-  return [...new Set([...methods.keys()].map(nounOf))]
-    .map((noun) => {
-      const members = [...methods.values()].filter(({ name }) => nounOf(name) === noun)
-      const rows = members.map(({ name, summary, kind, role, params, errors: refusals }) => [
-        `\`${name}\``,
-        summary,
-        paramsOf(schemaOf(params, 'input')),
-        `${kind}, ${role}`,
-        refusals.map((reason) => `\`${reason}\``).join(' '),
-      ])
-      return `\n**${noun}**\n\n${table(['method', 'what it does', 'parameters', 'kind, least role', 'refusals of its own'], rows)}`
+  return [...methods.values()]
+    .map(({ name, summary, kind, role, params, result, errors: refusals }) => {
+      const { properties = {}, required = [] } = schemaOf(params, 'input')
+      const given = Object.entries(properties)
+        .filter(([field]) => field !== 'idempotencyKey')
+        .map(([field, schema]) => {
+          const { default: fallback, description = '' } = schema
+          const shown = fallback === undefined || typeof fallback === 'object' ? '' : `, else \`${fallback}\``
+          return `- \`${field}${required.includes(field) ? '' : '?'}\` ${typeName(schema)}${shown}${description && `: ${description}`}`
+        })
+      const refused = refusals.length > 0 ? ` Refusals: ${refusals.map((reason) => `\`${reason}\``).join(' ')}.` : ''
+      const answers = NAMED.get(result) ?? typeName(schemaOf(result, 'output'))
+      const head = `\n**\`${name}\`** (${kind}, ${role}). ${summary}${refused}`
+      return [head, ...(given.length > 0 ? ['', ...given] : []), '', `Answers ${answers}.`].join('\n')
     })
     .join('\n')
 }
-
-const paramsOf = ({ properties = {}, required = [] }: Schema): string =>
-  Object.entries(properties)
-    .filter(([name]) => name !== 'idempotencyKey')
-    .map(([name, { default: fallback }]) => {
-      const shown = fallback === undefined || typeof fallback === 'object' ? '' : ` (${fallback})`
-      return `\`${name}${required.includes(name) ? '' : '?'}\`${shown}`
-    })
-    .join(', ')
 
 function eventTable(): string {
   const rows = nouns
@@ -116,12 +118,26 @@ function fieldTable(type: z.ZodType): string {
   return table(['field', 'type', ''], rows)
 }
 
-function typeName({ type, const: constant, enum: values, items, anyOf, properties, format }: Schema): string {
+function typeName({
+  type,
+  const: constant,
+  enum: values,
+  items,
+  anyOf,
+  properties,
+  required = [],
+  format,
+}: Schema): string {
   if (constant !== undefined) return `\`${JSON.stringify(constant)}\``
   if (values) return values.map((value) => `\`${value}\``).join(' ')
-  if (type === 'array') return `${typeName(items ?? {})} list`
-  if (properties) return `{ ${Object.keys(properties).join(', ')} }`
+  if (type === 'array') return `list of ${typeName(items ?? {})}`
+  if (properties) {
+    // A list's items are rows that have tables of their own: their fields would only repeat those.
+    const fields = Object.keys(properties).map((name) => (required.includes(name) ? name : `${name}?`))
+    return fields.length === 0 ? 'nothing' : fields.length > 12 ? 'object' : `\`{ ${fields.join(', ')} }\``
+  }
   if (format === 'date-time') return 'instant'
+  if (type === 'string') return 'text'
   if (typeof type === 'string') return type
   return anyOf ? [...new Set(anyOf.map(typeName))].join(' or ') : 'any JSON'
 }

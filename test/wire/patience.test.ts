@@ -57,6 +57,27 @@ test('when the daemon itself stood still for long, nobody is given up for it', a
   await Promise.all(wires.map((wire) => wire.close()))
 })
 
+test('a reader that reads, however slowly, is not given up', async () => {
+  const slow = await connect(daemon, { agent: 'sipping' })
+  const publisher = await connect(daemon, { agent: 'publisher' })
+  await slow.ask('event.subscribe', { topics: ['sips'] })
+  slow.socket.pause()
+  const sip = setInterval(() => {
+    slow.socket.resume()
+    setImmediate(() => slow.socket.pause())
+  }, 5)
+  const text = 'x'.repeat(100_000)
+  const began = performance.now()
+  for (let n = 0; n < 5_000 && performance.now() - began < limits.unreadMs * 2; n++) {
+    await publisher.ask('message.publish', { topic: 'sips', text })
+  }
+  const { items } = await publisher.ask('agent.list', { online: true })
+  assert.ok(items.some(({ agent }) => agent === 'sipping'))
+  clearInterval(sip)
+  slow.socket.terminate()
+  await publisher.close()
+})
+
 test('a reader with unread output is slow, not dead, for longer; but not for ever', async () => {
   const slow = await connect(daemon, { agent: 'slow' })
   const publisher = await connect(daemon, { agent: 'publisher' })

@@ -119,7 +119,7 @@ const check = query({
   summary: 'May the caller write to these paths? Takes paths to the letter, never patterns.',
   role: 'observer',
   params: {
-    resource: row.claim.shape.resource.optional(),
+    resource: row.claim.shape.resource.optional().describe('`file:<path>`, to the letter, or another `scheme:name`'),
     resources: z.array(row.claim.shape.resource).min(1).max(limits.lockResources).optional(),
     mode: row.claim.shape.mode.default('exclusive'),
     token: z.int().min(0).optional().describe('refuse unless the caller holds them under this token'),
