@@ -9,14 +9,17 @@ const VARIANTS: Variant[] = [
   { name: 'the first attempt fails, the second succeeds', firstAttemptFails: true },
 ]
 
-const all = process.argv.includes('--all')
-for (const variant of all ? VARIANTS : VARIANTS.slice(0, 1)) {
+const variants = process.argv.includes('--all') ? VARIANTS : VARIANTS.slice(0, 1)
+let well = 0
+for (const variant of variants) {
   console.log(`\n${variant.name}`)
   try {
     await runScenario(variant, console.log)
     console.log('  ok: the contract, the files on disk, the history and both agents’ logs agree')
+    well++
   } catch (error) {
     console.error(`  FAILED: ${error instanceof Error ? error.message : error}`)
     process.exitCode = 1
   }
 }
+console.log(`\n${well} of ${variants.length} ok`)

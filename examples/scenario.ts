@@ -107,11 +107,12 @@ async function watch(watcher: Client, see: (event: Event) => Promise<void>): Pro
 function describe({ time, type, actor, data }: Event): string {
   const contract = data.contract as { title: string; status: string; attempt: number; progress?: number } | undefined
   const lock = (data.lock ?? data.last) as { resources?: Array<{ resource: string }> } | undefined
+  const agent = data.agent as { presence: string } | undefined
   const message = data.message as { text?: string; topic?: string } | undefined
   const detail = contract
     ? `${contract.status}, attempt ${contract.attempt}${contract.progress === undefined ? '' : `, ${contract.progress * 100} %`}`
-    : (lock?.resources?.map(({ resource }) => resource).join(' ') ?? message?.text ?? '')
-  return `  ${time.slice(11, 23)}  ${actor.padEnd(7)} ${type.padEnd(24)} ${detail}`
+    : (lock?.resources?.map(({ resource }) => resource).join(' ') ?? message?.text ?? agent?.presence ?? '')
+  return `  ${time.slice(11, 23)}  ${actor.padEnd(7)} ${type.padEnd(24)} ${detail}`.trimEnd()
 }
 
 interface Paths {

@@ -39,6 +39,11 @@ async function find(home: string | undefined, env: Environment): Promise<Address
   if (!url) return locate(homeOf(home, env), token || undefined)
   // The token of the home is for the daemon of the home, and goes nowhere else.
   if (!token) throw new SetupError('AGENT_BRIDGE_URL names a daemon: set AGENT_BRIDGE_TOKEN to its token as well.')
+  if (!/^wss?:\/\/./.test(url) || !URL.canParse(url)) {
+    throw new SetupError(
+      'The URL of a daemon is written ws://host:port/ws: agent-bridge status tells that of the one that runs here.',
+    )
+  }
   return { url, token }
 }
 
