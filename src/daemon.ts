@@ -12,6 +12,7 @@ import type { Random } from './engine/ports.js'
 import { createTail } from './engine/tail.js'
 import { type Home, takeHome } from './home.js'
 import { BridgeError, refuse, SetupError } from './protocol/errors.js'
+import { limits } from './protocol/limits.js'
 import { product } from './protocol/version.js'
 import { createGuard } from './server/auth.js'
 import { createHttp } from './server/http.js'
@@ -92,6 +93,12 @@ export async function startDaemon(config: Config, logger = createLogger(config))
     const open = workspaces.get(name)
     if (open) return open
     if (!operator && !existsSync(home.databaseFile(name))) refuse('NOT_FOUND', 'There is no workspace of that name.')
+    if (workspaces.size >= limits.workspaces) {
+      refuse(
+        'OVERLOADED',
+        `A daemon serves at most ${limits.workspaces} workspaces: start another with a home of its own.`,
+      )
+    }
     try {
       return openWorkspace(name)
     } catch (error) {

@@ -33,6 +33,8 @@ export const limits = {
   /** One transaction: commands, and ms spent running them. */
   batchCommands: 256,
   batchMs: 10,
+  /** Workspaces one daemon serves at a time. */
+  workspaces: 256,
   /** Commands waiting for the writer of one workspace. */
   queuedCommands: 100_000,
   /** Page sizes of lists: default and largest; a page also ends at `pageBytes`. */
