@@ -29,6 +29,9 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
+/** When this process began to be a daemon, by the clock that only rises. */
+const beganMs = performance.now()
+
 /** How long sockets have to answer the goodbye, ms. */
 const GOODBYE_MS = 1_000
 
@@ -118,7 +121,6 @@ export async function startDaemon(config: Config, logger = createLogger(config))
 function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
   const tables = nouns.flatMap((noun) => noun.tables)
   const store = openStore(home.databaseFile(name), tables)
-  const beganMs = performance.now()
   const report = (fault: unknown, requestId: string) =>
     logger.error({ err: fault, requestId, workspace: name }, 'fault')
   const engine = createEngine({
