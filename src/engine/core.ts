@@ -82,7 +82,7 @@ export function createCore(options: EngineOptions): Core {
   const held = new Map<string, Held>()
   const core: Core = {
     options,
-    waiting: createWaiting(clock),
+    waiting: createWaiting(clock, (error) => refusalOfFault(core, error)),
     held,
     tx: createTransaction(store, held),
     ids,

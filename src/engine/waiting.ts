@@ -2,8 +2,8 @@ import { BridgeError } from '../protocol/errors.js'
 import type { Context, Happened, Parked, RunAgain, Tx, WaitForEvent } from '../protocol/method.js'
 import type { Clock } from './ports.js'
 
-/** How a call ended: its result as JSON, or why it was refused. `fault` is the log's word for a bug. */
-export type Outcome = { result: string } | { refusal: BridgeError; fault?: unknown }
+/** How a call ended: its result as JSON, or why it was refused. */
+export type Outcome = { result: string } | { refusal: BridgeError }
 
 /** A call that waits, with everyone who is to be told: retries under the same idempotency key join the first. */
 export interface WaitingCall {
@@ -38,7 +38,8 @@ export interface Waiting {
   end(outcome: Outcome): void
 }
 
-export function createWaiting(clock: Clock): Waiting {
+/** `fault` reports a bug, and gives what its caller is told. */
+export function createWaiting(clock: Clock, fault: (error: unknown) => Outcome): Waiting {
   const bySubject = new Map<string, Set<WaitingCall>>()
   const forReason = new Set<WaitingCall>()
   const keyed = new Map<string, WaitingCall>()
@@ -101,7 +102,7 @@ export function createWaiting(clock: Clock): Waiting {
       for (const event of events) {
         for (const call of [...(bySubject.get(event.subject) ?? [])]) {
           const answer = event.seq > call.since ? answerOf(call, event) : undefined
-          if (answer) settle(call, 'value' in answer ? { result: JSON.stringify(answer.value) } : answer)
+          if (answer) settle(call, outcomeOf(answer, fault))
         }
         if (forReason.size > 0) wake(event)
       }
@@ -136,15 +137,17 @@ const otherwise = (call: WaitingCall): Outcome => ({
   result: JSON.stringify((call.parked as RunAgain<unknown>).otherwise()),
 })
 
-function answerOf(
-  call: WaitingCall,
-  event: Happened,
-): { value: unknown } | { refusal: BridgeError; fault?: unknown } | undefined {
+function outcomeOf(answer: { value: unknown } | { error: unknown }, fault: (error: unknown) => Outcome): Outcome {
+  if ('value' in answer) return { result: JSON.stringify(answer.value) }
+  return answer.error instanceof BridgeError ? { refusal: answer.error } : fault(answer.error)
+}
+
+/** What an event answers a call with, if it does. */
+function answerOf(call: WaitingCall, event: Happened): { value: unknown } | { error: unknown } | undefined {
   try {
     const value = (call.parked as WaitForEvent<unknown>).answer(event)
     return value === undefined ? undefined : { value }
   } catch (error) {
-    if (error instanceof BridgeError) return { refusal: error }
-    return { refusal: new BridgeError('INTERNAL', 'A fault of the bridge.'), fault: error }
+    return { error }
   }
 }
