@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { LogBounds } from './cursor.js'
 import type { Reason } from './errors.js'
-import type { EventFilter, Filter, StoredEvent } from './event.js'
+import type { EventFilter, StoredEvent } from './event.js'
 import { limits } from './limits.js'
 import type { Instant } from './time.js'
 
@@ -270,5 +270,3 @@ export interface Noun {
   /** Leases that would end before `until` are given until then, because the clock jumped or the daemon was away. */
   rebase?(tx: Tx, until: Instant, ctx: Context): void
 }
-
-export type { Filter }
