@@ -469,4 +469,18 @@ scenario(histories, 'tells what changed, by whom, page after page', async (world
   assert.equal(paged, whole.items)
 })
 
+scenario(histories, 'a page that this list did not give out is refused', async (world) => {
+  const { contractId } = await work(world, { resources: [{ resource: 'file:a' }] })
+  const other = await world.as('cursor').call('contract.create', { title: 'other' })
+  const { items, at: head } = await world.as('cursor').call('contract.history', { contractId })
+  const seqOf = (type: string) => Number(items.find((item) => item.type === type)?.cursor.split('-')[1])
+  const locked = seqOf('lock.acquired')
+  const pages = [`${head}/${locked}/${locked}`, `${head}/1/1`, `${head}/999999/999999`, 'x', '']
+  for (const page of pages) {
+    await refused(world.as('cursor').call('contract.history', { contractId, page }), 'INVALID_PARAMS')
+  }
+  const page = `${head}/${seqOf('contract.started')}/${seqOf('contract.started')}`
+  await refused(world.as('cursor').call('contract.history', { contractId: other.id, page }), 'INVALID_PARAMS')
+})
+
 histories.run()

@@ -3,7 +3,7 @@ import { formatCursor } from '../../protocol/cursor.js'
 import { refuse } from '../../protocol/errors.js'
 import type { StoredEvent } from '../../protocol/event.js'
 import { limits } from '../../protocol/limits.js'
-import { type Find, query } from '../../protocol/method.js'
+import { type Find, query, type Read } from '../../protocol/method.js'
 import { agentName, capability, headCursor, instant, listOf, pageParams, readPage } from '../fields.js'
 import { find } from './change.js'
 import { contractIdParam, contractRow, contracts, created, statuses } from './row.js'
@@ -78,7 +78,7 @@ export const history = query({
     const { epoch, earliest } = read.bounds()
     const { at, base, after } =
       page === undefined ? { at: headCursor(read), base: 0, after: earliest } : decodePage(page)
-    const [known] = base === 0 ? [] : read.events(base - 1, { contractId, limit: 1 })
+    const known = base === 0 ? undefined : baseAt(read, contractId, base)
     const shown = read.events(after, { contractId, limit })
     const end = shown.at(-1)?.seq ?? after
     // Fewer than asked may mean the end or the limit of bytes: one look behind the last tells.
@@ -93,6 +93,12 @@ export const history = query({
     }
   },
 })
+
+/** The event of this contract that a page says it goes on from. @throws INVALID_PARAMS for a page of another list */
+function baseAt(read: Read, contractId: string, seq: number): StoredEvent {
+  const [event] = read.events(seq - 1, { contractId, limit: 1 })
+  return event?.seq === seq && JSON.parse(event.body).data.contract ? event : refusePage()
+}
 
 type Row = Record<string, unknown>
 
@@ -121,6 +127,10 @@ function changed(before: Row, after: Row): Row {
 
 function decodePage(page: string): { at: string; base: number; after: number } {
   const match = /^([a-z0-9]{1,16}-\d{1,15})\/(\d{1,15})\/(\d{1,15})$/.exec(page)
-  if (!match) refuse('INVALID_PARAMS', 'The page is not one that this list gave out: begin again without it.')
+  if (!match) refusePage()
   return { at: match[1]!, base: Number(match[2]), after: Number(match[3]) }
+}
+
+function refusePage(): never {
+  return refuse('INVALID_PARAMS', 'The page is not one that this list gave out: begin again without it.')
 }
