@@ -142,6 +142,7 @@ function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
   }
   const opened: Workspace = { engine, tail, store, runtime, failed: false }
   engine.signals.on('committed', tail.committed)
+  engine.signals.on('signalled', tail.signalled)
   engine.signals.on('failed', () => {
     opened.failed = true
   })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { WebSocket } from 'ws'
 import type { MethodName, ParamsOf, ResultOf } from '../src/bridge/index.js'
+import type { Signal } from '../src/bridge/messages/row.js'
 import { type Daemon, startDaemon } from '../src/daemon.js'
 import type { Event } from '../src/protocol/event.js'
 
@@ -36,6 +37,7 @@ export interface Frame {
   prev: string
   cursor: string
   events: Event[]
+  signals?: Signal[]
 }
 
 export const makeHome = (): string => mkdtempSync(join(tmpdir(), 'agent-bridge-test-'))

@@ -15,7 +15,7 @@ import { contractRow } from '../src/bridge/contracts/row.js'
 import { eventSchema } from '../src/bridge/events.js'
 import { type MethodName, methods, nouns, type ParamsOf, type ResultOf } from '../src/bridge/index.js'
 import { lockRow } from '../src/bridge/locks/row.js'
-import { messageRow } from '../src/bridge/messages/row.js'
+import { messageRow, type Signal as SignalRow } from '../src/bridge/messages/row.js'
 import { type Connection, createDoor } from '../src/engine/door.js'
 import { createEngine, type Engine, type Outcome } from '../src/engine/engine.js'
 import type { Clock, Random, Store } from '../src/engine/ports.js'
@@ -66,7 +66,7 @@ export interface Asked<Result> extends Promise<Result> {
 /** What a socket was pushed. */
 export interface Frame {
   method: string
-  params: { subscription: number; cursor: string; prev?: string; events?: Event[] }
+  params: { subscription: number; cursor: string; prev?: string; events?: Event[]; signals?: SignalRow[] }
 }
 
 /** An agent on one socket. */
@@ -209,6 +209,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     })
     const tail = createTail(engine.read, clock, (fault) => faults.push(fault))
     engine.signals.on('committed', tail.committed)
+    engine.signals.on('signalled', tail.signalled)
     const runtime = {
       version: '0',
       workspace: 'default',
@@ -341,6 +342,7 @@ function createActor(agent: string, options: ActorOptions, { door, alive, idle, 
   const connection: Connection = door.connect(
     { role: options.role ?? 'agent', operator: false },
     {
+      takesSignals: true,
       push: (head, rest) => void frames.push(JSON.parse(head + rest.toString())),
       writable: () => writable,
       close: (code) => {

@@ -3,6 +3,7 @@ import { type CallOptions, type Calls, createCalls } from './calls.js'
 import { ConnectionError } from './errors.js'
 import type { Session } from './greet.js'
 import { type ClientOptions, createLink, type Link } from './link.js'
+import type { SignalsOptions } from './signals.js'
 import type { EventStream, EventsOptions } from './stream.js'
 import { createStreams, type Streams } from './streams.js'
 import { type Params, repeatOf } from './verbs.js'
@@ -14,6 +15,7 @@ export type { CallOptions } from './calls.js'
 export { CallError, ConnectionError } from './errors.js'
 export type { Session } from './greet.js'
 export type { Address, ClientOptions, Finder, SessionOptions, State, StateDetail } from './link.js'
+export type { Signal, SignalsOptions } from './signals.js'
 export type { SocketEnd, SocketLike } from './socket.js'
 export type { EventStream, EventsOptions } from './stream.js'
 export type { Params } from './verbs.js'
@@ -45,6 +47,7 @@ export class Client {
       answered: (answer) => this.#calls.answered(answer),
       events: (frame, size) => this.#streams.frame(frame, size),
       caughtUp: (subscription, cursor) => this.#streams.caughtUp(subscription, cursor),
+      signals: (frame) => this.#streams.signals(frame),
       lost: (error) => {
         this.#calls.lost(error)
         this.#streams.lost()
@@ -86,6 +89,15 @@ export class Client {
   events(options: EventsOptions = {}): EventStream {
     if (this.#over) throw this.#over
     return this.#streams.open(options)
+  }
+
+  /**
+   * Follows the ephemeral messages to topics, such as an agent's output, from now on; gives a way to stop. What is sent
+   * while this client is slow or its socket away is missed. @throws when the client has ended
+   */
+  signals(options: SignalsOptions): () => void {
+    if (this.#over) throw this.#over
+    return this.#streams.openSignals(options)
   }
 
   /** Says goodbye, so that what hangs on the session is let go at once. Streams end; calls not answered by then reject. */

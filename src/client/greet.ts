@@ -1,6 +1,7 @@
 import type { ResultOf } from '../bridge/index.js'
 import type { Answer } from './calls.js'
 import { CallError, ConnectionError, readError } from './errors.js'
+import type { SignalsFrame } from './signals.js'
 import type { SocketEnd, SocketLike } from './socket.js'
 import type { EventsFrame } from './stream.js'
 
@@ -58,6 +59,7 @@ export type Message =
   | Answer
   | { method: 'events'; params: EventsFrame }
   | { method: 'caughtUp'; params: { subscription: number; cursor: string } }
+  | { method: 'signals'; params: SignalsFrame }
 
 /** What a frame says; undefined when no daemon can have sent it. */
 export function readMessage(text: string): Message | undefined {

@@ -1,6 +1,7 @@
 import { backoffMs, createPause } from './backoff.js'
 import type { Answer } from './calls.js'
 import { errorOf, greet, isFinal, readMessage, type Session, sayGoodbye } from './greet.js'
+import type { SignalsFrame } from './signals.js'
 import { browserSocket, type SocketEnd, type SocketLike } from './socket.js'
 import type { EventsFrame } from './stream.js'
 
@@ -54,6 +55,7 @@ export interface LinkPort {
   answered(answer: Answer): void
   events(frame: EventsFrame, size: number): void
   caughtUp(subscription: number, cursor: string): void
+  signals(frame: SignalsFrame): void
   /** The socket is gone; another is sought. */
   lost(error: Error): void
   /** There will be no other. No error: it was closed on purpose. */
@@ -168,5 +170,6 @@ function receive(socket: SocketLike, text: string, port: LinkPort): void {
   if (!message) socket.close()
   else if ('id' in message) port.answered(message)
   else if (message.method === 'events') port.events(message.params, text.length)
+  else if (message.method === 'signals') port.signals(message.params)
   else if (message.method === 'caughtUp') port.caughtUp(message.params.subscription, message.params.cursor)
 }

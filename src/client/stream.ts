@@ -2,6 +2,7 @@ import type { ParamsOf, ResultOf } from '../bridge/index.js'
 import type { Event } from '../protocol/event.js'
 import { CallError } from './errors.js'
 import { type Batch, createQueue } from './queue.js'
+import type { SignalsFrame } from './signals.js'
 
 /** What a stream keeps for a consumer that is slower than the log, in characters of JSON; one frame may exceed it. */
 const KEPT_MAX = 1024 * 1024
@@ -40,6 +41,7 @@ export interface EventsFrame {
 export interface Feed {
   frame(frame: EventsFrame, size: number): void
   caughtUp(cursor: string): void
+  signals?(frame: SignalsFrame): void
   /** Its subscription went with the socket. */
   lost(): void
   end(error?: Error): void

@@ -1,12 +1,23 @@
 import type { ResultOf } from '../bridge/index.js'
 import type { Calls } from './calls.js'
-import { createStream, type EventStream, type EventsFrame, type EventsOptions, type Feed } from './stream.js'
+import { createSignalFeed, type SignalsFrame, type SignalsOptions } from './signals.js'
+import {
+  createStream,
+  type EventStream,
+  type EventsFrame,
+  type EventsOptions,
+  type Feed,
+  type StreamPort,
+} from './stream.js'
 
 /** The streams of one client, and which subscription of the present socket feeds which. */
 export interface Streams {
   open(options: EventsOptions): EventStream
+  /** Gives a way to stop. */
+  openSignals(options: SignalsOptions): () => void
   frame(frame: EventsFrame, size: number): void
   caughtUp(subscription: number, cursor: string): void
+  signals(frame: SignalsFrame): void
   /** The socket is gone, and its subscriptions: each stream asks for the rest on the next. */
   lost(): void
   end(error?: Error): void
@@ -23,23 +34,38 @@ export function createStreams({ start }: Pick<Calls, 'start'>): Streams {
     start('event.unsubscribe', { subscription }, 'never', ignore)
   }
 
+  /** What a feed asks of the socket. It is known once its maker has returned it. */
+  const portOf = (feed: () => Feed): StreamPort => ({
+    subscribe(params, done, failed) {
+      const began = (result: unknown) => {
+        const answer = result as ResultOf<'event.subscribe'>
+        subscribed.set(answer.subscription, feed())
+        done(answer)
+      }
+      start('event.subscribe', params, 'freely', { done: began, failed })
+    },
+    unsubscribe,
+    ended: () => void open.delete(feed()),
+  })
+
   return {
     open(options) {
-      const { stream, feed } = createStream(options, {
-        subscribe(params, done, failed) {
-          const began = (result: unknown) => {
-            const answer = result as ResultOf<'event.subscribe'>
-            subscribed.set(answer.subscription, feed)
-            done(answer)
-          }
-          start('event.subscribe', params, 'freely', { done: began, failed })
-        },
-        unsubscribe,
-        ended: () => void open.delete(feed),
-      })
+      const { stream, feed } = createStream(
+        options,
+        portOf(() => feed),
+      )
       open.add(feed)
       return stream
     },
+    openSignals(options) {
+      const feed: Feed = createSignalFeed(
+        options,
+        portOf(() => feed),
+      )
+      open.add(feed)
+      return () => feed.end()
+    },
+    signals: (frame) => subscribed.get(frame.subscription)?.signals?.(frame),
     frame: (frame, size) => subscribed.get(frame.subscription)?.frame(frame, size),
     caughtUp: (subscription, cursor) => subscribed.get(subscription)?.caughtUp(cursor),
     lost() {

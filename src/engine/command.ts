@@ -1,6 +1,6 @@
 import { BridgeError, refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
-import { type Caller, type Happened, isParked, type Parked } from '../protocol/method.js'
+import { type Caller, type Happened, isParked, isSignalling, type Parked, type Signalling } from '../protocol/method.js'
 import {
   type Batch,
   BRIDGE,
@@ -52,6 +52,7 @@ export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, 
     const result = call.method.run(tx, call.params, contextFor(core, call.caller))
     tx.actAsBridge()
     if (isParked(result)) waitFor(core, batch, tx, { call, result, keyed, again })
+    else if (isSignalling(result)) signal(core, batch, tx, call, result)
     else finish(core, batch, tx, { call, result, keyed, again })
   })
   if (refusal) batch.after.push((instead) => answer(core, call, instead ?? refusal, again))
@@ -110,6 +111,17 @@ function waitFor(
   // From now, not from the commit: a later command of this batch may be what it waits for, or its own retry.
   core.waiting.add(waiting)
   batch.after.push(() => call.ran(true))
+}
+
+/** It changed nothing, so there is nothing to settle or to remember under a key. */
+function signal(core: Core, batch: Batch, tx: CommandTx, call: CommandCall, told: Signalling<unknown>): void {
+  release(core, batch, tx, new Map())
+  const readers = new Set<object>()
+  const done = () => answer(core, call, { result: JSON.stringify(told.answer(readers.size)) })
+  batch.after.push((instead) => {
+    if (instead) answer(core, call, instead)
+    else batch.sent.push({ signal: told.signal, readers, answer: done })
+  })
 }
 
 /** @throws SHUTTING_DOWN, OVERLOADED */

@@ -1,5 +1,6 @@
 import type { LogBounds } from '../protocol/cursor.js'
 import { BridgeError } from '../protocol/errors.js'
+import type { Signal } from '../protocol/event.js'
 import type { Caller, Command, Context, Happened, Noun, Read, Tx } from '../protocol/method.js'
 import { type Instant, toInstant } from '../protocol/time.js'
 import { createIds } from './ids.js'
@@ -41,11 +42,20 @@ export type Rule = (tx: Tx, ctx: Context) => void
 /** What is to happen once the batch is committed; or, with an outcome, instead of it. */
 export type After = (instead?: Outcome) => void
 
+/** A signal on its way, and the sinks that it has reached. */
+export interface Sent {
+  signal: Signal
+  readers: Set<object>
+  answer(): void
+}
+
 /** One transaction's work. */
 export interface Batch {
   bounds: LogBounds
   happened: Happened[]
   after: After[]
+  /** To be pushed behind the events. */
+  sent: Sent[]
 }
 
 /** The state of one workspace's writer. Changed by its own functions only, and never by a command that was rolled back. */

@@ -14,6 +14,7 @@ import {
   type Job,
   type Rule,
   refusalOfFault,
+  type Sent,
 } from './core.js'
 import { beginLife, nextDeadline, passTime } from './time.js'
 import type { Outcome, WaitingCall } from './waiting.js'
@@ -29,6 +30,8 @@ export interface QueryCall extends Omit<CommandCall, 'method' | 'idempotencyKey'
 /** Told in this process only, and only as a hint; what counts is in the log. */
 interface Signals {
   committed: (events: readonly Happened[]) => void
+  /** Whoever pushes them adds the sinks that were reached. */
+  signalled: (sent: readonly Sent[]) => void
   failed: (error: unknown) => void
 }
 
@@ -115,7 +118,7 @@ const RETRY_MS = 1_000
 /** One batch: a transaction, its commit, then the answers, then whoever follows the log. */
 async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => void): Promise<void> {
   const { store, clock } = core.options
-  const batch: Batch = { bounds: core.bounds, happened: [], after: [] }
+  const batch: Batch = { bounds: core.bounds, happened: [], after: [], sent: [] }
   try {
     await store.begin()
   } catch (error) {
@@ -147,6 +150,8 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
   for (const act of batch.after) act()
   core.waiting.committed(batch.happened)
   if (batch.happened.length > 0) signals.emit('committed', batch.happened)
+  if (batch.sent.length > 0) signals.emit('signalled', batch.sent)
+  for (const { answer } of batch.sent) answer()
   for (const act of core.postponed.splice(0)) act()
   core.scheduled = false
   core.stopTimer()

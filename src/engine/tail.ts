@@ -2,6 +2,7 @@ import { formatCursor } from '../protocol/cursor.js'
 import { type EventFilter, encodeEvent, type StoredEvent } from '../protocol/event.js'
 import { limits } from '../protocol/limits.js'
 import type { Read } from '../protocol/method.js'
+import type { Sent } from './core.js'
 import type { Clock } from './ports.js'
 
 /** Where a subscription's frames go: one socket. */
@@ -10,6 +11,8 @@ export interface Sink {
   push(head: string, rest: Buffer): void
   /** False while too much waits to be sent; whoever holds the sink tells the tail when that has changed. */
   writable(): boolean
+  /** It also takes what is not in the log. */
+  readonly takesSignals?: true
 }
 
 /** One reader of the log: a place in it, and whether it has caught up. */
@@ -33,6 +36,8 @@ export interface Tail {
   subscribe(sink: Sink, id: number, after: number, filter: EventFilter): () => void
   /** What was committed; told in order, after the commit and in the same turn. */
   committed(events: readonly StoredEvent[]): void
+  /** Pushes signals to readers that are live and have room; the others miss them. */
+  signalled(sent: readonly Sent[]): void
   /** A sink takes frames again. */
   drained(sink: Sink): void
   count(): number
@@ -114,6 +119,7 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
         else if (subscription.told < last.seq) bookmarkLater()
       }
     },
+    signalled: (sent) => pushSignals(subscriptions, sent),
     drained(sink) {
       for (const subscription of subscriptions) if (subscription.sink === sink) pumpSoon(subscription)
     },
@@ -199,6 +205,45 @@ function framesOf(epoch: string, events: readonly StoredEvent[]): Frame[] {
   close()
   flush(told)
   return frames
+}
+
+/** Whoever is behind, or has no room, is passed by. */
+function pushSignals(subscriptions: Iterable<Subscription>, sent: readonly Sent[]): void {
+  const shared = new Map<string, SignalFrame[]>()
+  for (const { live, id, sink, filter } of subscriptions) {
+    if (!live || !sink.takesSignals) continue
+    const frames = shared.get(filter.key) ?? signalFramesOf(sent.filter(({ signal }) => filter.passes(signal)))
+    shared.set(filter.key, frames)
+    for (const { rest, holds } of frames) {
+      if (!sink.writable()) break
+      sink.push(`{"jsonrpc":"2.0","method":"signals","params":{"subscription":${id},`, rest)
+      for (const { readers } of holds) readers.add(sink)
+    }
+  }
+}
+
+/** Signals that travel together. */
+interface SignalFrame {
+  holds: readonly Sent[]
+  rest: Buffer
+}
+
+function signalFramesOf(sent: readonly Sent[]): SignalFrame[] {
+  const groups: Sent[][] = []
+  let bytes = Number.POSITIVE_INFINITY
+  for (const one of sent) {
+    const size = Buffer.byteLength(one.signal.body)
+    if (bytes + size > limits.pushBytes) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)?.push(one)
+    bytes += size
+  }
+  return groups.map((holds) => ({
+    holds,
+    rest: Buffer.from(`"signals":[${holds.map(({ signal }) => signal.body).join(',')}]}}`),
+  }))
 }
 
 const BOOKMARK = Buffer.from('"events":[]}}')

@@ -75,6 +75,12 @@ export type Filter = z.output<z.ZodObject<typeof filterTerms>>
 /** What a filter is decided by. */
 export type Filterable = Pick<StoredEvent, 'type' | 'topic' | 'contractId' | 'parties'>
 
+/** What is pushed to those who follow live, and kept nowhere: no cursor leads to it. */
+export interface Signal extends Filterable {
+  /** JSON. */
+  body: string
+}
+
 /** Several filters as one: an event passes when it passes any of them; none at all lets every event pass. */
 export interface EventFilter {
   /** Equal for filters that let the same events pass, so that their frames can be shared. */

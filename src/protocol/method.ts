@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { LogBounds } from './cursor.js'
 import type { Reason } from './errors.js'
-import type { EventFilter, StoredEvent } from './event.js'
+import type { EventFilter, Signal, StoredEvent } from './event.js'
 import { limits } from './limits.js'
 import type { Instant } from './time.js'
 
@@ -196,6 +196,16 @@ export const isParked = (value: unknown): value is Parked<unknown> =>
   'parked' in value &&
   (value.parked === 'for-event' || value.parked === 'run-again')
 
+/** Instead of a result: something that only those who follow live are told, behind the events of its batch. */
+export interface Signalling<Result> {
+  signal: Signal
+  /** `delivered`: the sockets it was pushed to. */
+  answer(delivered: number): Result
+}
+
+export const isSignalling = (value: unknown): value is Signalling<unknown> =>
+  typeof value === 'object' && value !== null && 'signal' in value && 'answer' in value
+
 interface MethodBase<Name extends string, Params extends z.ZodObject, Result extends z.ZodType> {
   /** `noun.verb` */
   name: Name
@@ -218,7 +228,11 @@ export interface Command<
   kind: 'command'
   /** It takes no idempotency key. */
   keyless?: true
-  run(tx: Tx, params: z.output<Params>, ctx: Context): z.input<Result> | Parked<z.input<Result>>
+  run(
+    tx: Tx,
+    params: z.output<Params>,
+    ctx: Context,
+  ): z.input<Result> | Parked<z.input<Result>> | Signalling<z.input<Result>>
 }
 
 export interface Query<

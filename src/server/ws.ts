@@ -94,6 +94,7 @@ function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopene
   life.set(socket, beats)
   const send = corked(socket, raw)
   const connection = door.connect(grant, {
+    takesSignals: true,
     push(head, rest) {
       // One message in two fragments: the second is one buffer for all sockets that get the same events.
       cork(raw)

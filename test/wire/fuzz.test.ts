@@ -85,6 +85,7 @@ function createValues(roll: (sides: number) => number, known: Map<string, unknow
     topics: () => pick([['a'], ['a.>'], ['*'], ['>.a'], []]),
     types: () => pick([['*'], ['contract.*'], ['lock.acquired'], ['x']]),
     text: () => 'text',
+    ephemeral: () => roll(2) > 0,
     title: () => pick(['title', ' ', 'x'.repeat(200)]),
     contract: () => ({ title: 'in a message', ...(roll(2) > 0 && { resources: [resource()] }) }),
     resources: () => Array.from({ length: roll(4) }, resource),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { topicName } from '../../protocol/event.js'
-import { event, roles, type Table } from '../../protocol/method.js'
+import { type EventDef, event, roles, type Table } from '../../protocol/method.js'
 import { agentName, capability, contentOf, instant } from '../fields.js'
 
 /** How far a message got with one recipient, in rising order. */
@@ -26,6 +26,13 @@ export const messageRow = z.strictObject({
     .optional()
     .describe('by recipient'),
 })
+
+/** What an ephemeral message is pushed as; none of it is kept. */
+export const signalRow = messageRow
+  .pick({ messageId: true, from: true, role: true, text: true, parts: true, contractId: true, sentAt: true })
+  .extend({ unverified: z.literal(true).optional(), topic: topicName })
+
+export type Signal = z.output<typeof signalRow>
 
 /** What one agent tells others. A topic message is only its event; an addressed one is kept, with receipts. */
 export type Message = z.output<typeof messageRow>
@@ -58,3 +65,9 @@ export const receiptChanged = event('message.receiptChanged', messages, 'A messa
   agent: 'the recipient',
   state: '`injected`, `read` or `acked`',
 })
+/** It names signals in filters: `types: ['message.signalled']` wants them and no events. */
+export const signalled: EventDef = {
+  type: 'message.signalled',
+  summary: 'Never in the log: what filters know signals by, the ephemeral messages to a topic.',
+  data: {},
+}

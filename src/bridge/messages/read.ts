@@ -1,0 +1,70 @@
+import { z } from 'zod'
+import { refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import { command, query, type Read } from '../../protocol/method.js'
+import { id, listOf, ms, pageParams, readPage } from '../fields.js'
+import { inboxKey, type Message, messageRow, messages, published, rank, receiptChanged, receiptStates } from './row.js'
+
+/** @throws NOT_FOUND */
+export const findMessage = (read: Read, messageId: string): Message =>
+  read.get(messages, messageId) ?? refuse('NOT_FOUND', 'No message with receipts has that id.', { messageId })
+
+export const inbox = query({
+  name: 'message.inbox',
+  summary: "The caller's messages, the oldest first. Looking changes nothing: say what was read with message.ack.",
+  role: 'observer',
+  params: {
+    state: z.enum(['unread', 'unacked', 'all']).default('unread'),
+    waitMs: ms(0, limits.pollMsMax).default(0).describe('when there is none, wait this long for one, ms'),
+    ...pageParams,
+  },
+  result: listOf(messageRow),
+  errors: [],
+  run(read, { state, waitMs, ...paging }, ctx) {
+    const { agent } = ctx.caller
+    const found = readPage(read, messages, { key: inboxKey(agent, state) }, paging)
+    if (found.items.length > 0 || waitMs === 0) return found
+    return {
+      parked: 'run-again',
+      exclusive: false,
+      waitMs,
+      otherwise: () => found,
+      wakes: ({ type, data }) => type === published.type && ((data.message as Message).to?.includes(agent) ?? false),
+    }
+  },
+})
+
+export const ack = command({
+  name: 'message.ack',
+  summary: 'Says how far messages got with the caller. A receipt only rises: saying less changes nothing.',
+  role: 'agent',
+  params: {
+    messageIds: z.array(id).min(1).max(limits.pageItemsMax),
+    state: z.enum(['injected', 'read', 'acked']).default('read'),
+  },
+  result: z.strictObject({ changed: z.int().describe('receipts that rose') }),
+  errors: ['NOT_FOUND', 'FORBIDDEN'],
+  run(tx, { messageIds, state }, ctx) {
+    const { agent } = ctx.caller
+    let changed = 0
+    for (const messageId of new Set(messageIds)) {
+      const message = findMessage(tx, messageId)
+      if (!message.to?.includes(agent)) refuse('FORBIDDEN', 'Only a recipient may say how far a message got.')
+      if (rank(message, agent) >= receiptStates.indexOf(state)) continue
+      const receipts = { ...message.receipts, [agent]: { state, at: ctx.now } }
+      tx.put(receiptChanged, { ...message, receipts }, { to: [message.from], data: { agent, state } })
+      changed++
+    }
+    return { changed }
+  },
+})
+
+export const get = query({
+  name: 'message.get',
+  summary: 'One addressed message, with its receipts.',
+  role: 'observer',
+  params: { messageId: id },
+  result: messageRow,
+  errors: ['NOT_FOUND'],
+  run: (read, { messageId }) => findMessage(read, messageId),
+})
