@@ -15,7 +15,7 @@ import { BridgeError, refuse, SetupError } from './protocol/errors.js'
 import { limits } from './protocol/limits.js'
 import { product } from './protocol/version.js'
 import { createGuard } from './server/auth.js'
-import { createHttp } from './server/http.js'
+import { createHttp } from './server/http/http.js'
 import { serveSockets } from './server/ws.js'
 import { openStore, type SqliteStore } from './store/store.js'
 
@@ -52,8 +52,10 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   const key = randomBytes(32).toString('base64url')
   const hosts = new Set<string>()
   const guard = createGuard({ token: home.token, hosts: () => hosts, nowMs: () => performance.now() })
-  const http = createHttp({ guard, key, ready: () => [...workspaces.values()].every(({ failed }) => !failed) })
-  const door = createDoor({ clock: systemClock, workspace, fault: (error) => refuseFault(error, logger) })
+  const fault = (error: unknown) => refuseFault(error, logger)
+  const door = createDoor({ clock: systemClock, workspace, fault })
+  const ready = () => [...workspaces.values()].every(({ failed }) => !failed)
+  const http = createHttp({ guard, door, key, ready, fault })
   const sockets = serveSockets(http, door, guard, (error) => logger.warn({ err: error }, 'socket'))
 
   async function stop(): Promise<void> {

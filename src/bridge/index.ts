@@ -35,4 +35,4 @@ type Named<Name extends MethodName> = Extract<Registered, { name: Name }>
 export type ParamsOf<Name extends MethodName> = z.input<Named<Name>['params']>
 export type ResultOf<Name extends MethodName> = z.output<Named<Name>['result']>
 
-export { sessionDropped } from './agents/sessions.js'
+export { isKnown, sessionDropped } from './agents/sessions.js'

@@ -70,6 +70,19 @@ function readId(id: unknown): Id {
   return refuse('INVALID_REQUEST', 'The "id" of a call is a string, a number or null.')
 }
 
+/** The parameters of a call that is not in a frame: the same checks. @throws BridgeError */
+export function decodeParams(text: string): Record<string, unknown> {
+  let params: unknown
+  try {
+    params = JSON.parse(text)
+  } catch {
+    refuse('PARSE_ERROR', 'The body is not JSON.')
+  }
+  const json = { params }
+  checkDepth(json)
+  return readParams(json)
+}
+
 function readParams(json: Record<string, unknown>): Record<string, unknown> {
   const params = Object.hasOwn(json, 'params') ? json.params : {}
   // JSON-RPC 2.0, 4.2 allows both forms; the bridge takes parameters by name only.

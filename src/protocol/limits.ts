@@ -1,6 +1,6 @@
 /** Every limit of the bridge, by name. Units last. A limit a caller can meet is documented in CONTRACTS.md from here. */
 export const limits = {
-  /** Largest frame a socket may send; a larger one closes it with 1009. */
+  /** Largest frame a socket may send, larger ones close it with 1009; and largest body of a request, larger ones are refused. */
   frameBytes: 1024 * 1024,
   /** Largest pushed frame of events, unless one command's first event alone is larger. */
   pushBytes: 256 * 1024,
@@ -12,8 +12,10 @@ export const limits = {
   batchCalls: 100,
   /** Unanswered calls of one socket; beyond it the socket is not read. */
   outstandingCalls: 1_024,
-  /** Calls of one socket that wait for something (a lock, work, a message). */
+  /** Calls of one socket, or of one agent without a socket, that wait for something (a lock, work, a message). */
   parkedCalls: 64,
+  /** Callers without a socket who are in at a time: each an HTTP request under way, or a stream of events. */
+  visitors: 1_024,
   /** Sockets that have not opened a session yet, and how long one may take, ms. */
   unopenedSockets: 256,
   openWithinMs: 10_000,

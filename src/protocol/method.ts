@@ -218,6 +218,22 @@ interface MethodBase<Name extends string, Params extends z.ZodObject, Result ext
   errors: readonly Reason[]
   /** It makes sense only on a socket. */
   socket?: true
+  http?: Route
+}
+
+/** The route of its own that a method has over HTTP, besides `POST /v1/<noun>/<verb>`. */
+export interface Route {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  /** `:name` is the parameter of that name; the others come from the body, or, for GET and DELETE, from the query. */
+  path: string
+  /** Of success; 200 unless it says otherwise. */
+  status?: 201
+  /** Where what was made is found: `:name` is the field of that name of the result. */
+  location?: string
+  /** The field of the result that is its ETag. */
+  etag?: string
+  /** The parameter that `If-Match` stands for. */
+  ifMatch?: string
 }
 
 export interface Command<

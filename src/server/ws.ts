@@ -2,12 +2,12 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
 import type { Connection, Door, Grant } from '../engine/door.js'
-import type { Outcome } from '../engine/engine.js'
-import { BridgeError, errors } from '../protocol/errors.js'
-import { type Call, decodeFrame, encodeRefusal, encodeResult, type Id } from '../protocol/jsonrpc.js'
+import { BridgeError, refuse } from '../protocol/errors.js'
+import { decodeFrame } from '../protocol/jsonrpc.js'
 import { limits } from '../protocol/limits.js'
 import { type Guard, SUBPROTOCOL } from './auth.js'
-import { readTarget } from './http.js'
+import { makeCalls } from './frame.js'
+import { problemOf } from './http/problem.js'
 
 const PATH = '/ws'
 
@@ -30,7 +30,7 @@ export function serveSockets(http: Server, door: Door, guard: Guard, warn: (erro
   http.on('upgrade', (request: IncomingMessage, raw: Duplex, head: Buffer) => {
     raw.on('error', warn)
     try {
-      if (readTarget(request).pathname !== PATH) throw new BridgeError('NOT_FOUND', `Sockets are at ${PATH}.`)
+      if (pathOf(request) !== PATH) throw new BridgeError('NOT_FOUND', `Sockets are at ${PATH}.`)
       guard.checkSource(request)
       const grant = guard.authenticate(request)
       if (unopened.size >= limits.unopenedSockets)
@@ -58,16 +58,23 @@ export function serveSockets(http: Server, door: Door, guard: Guard, warn: (erro
   }
 }
 
+/** Where a request goes. Not every target that HTTP lets through is one: `//` names no host. @throws INVALID_REQUEST */
+function pathOf({ url = '/' }: IncomingMessage): string {
+  try {
+    return new URL(url, 'http://daemon').pathname
+  } catch {
+    return refuse('INVALID_REQUEST', 'The request names no path that can be read.')
+  }
+}
+
 /** RFC 6455, 4.2.2: an HTTP answer other than 101 refuses the socket. */
-function refuseUpgrade(raw: Duplex, { reason, message }: BridgeError): void {
-  const { http } = errors[reason]
-  const body = `${JSON.stringify({ type: 'about:blank', title: reason, status: http, detail: message, reason })}\n`
-  const challenge = http === 401 ? 'WWW-Authenticate: Bearer\r\n' : ''
+function refuseUpgrade(raw: Duplex, error: BridgeError): void {
+  const { status, headers, body } = problemOf(error)
+  const told = { ...headers, 'Content-Length': Buffer.byteLength(body), Connection: 'close' }
+  const lines = Object.entries(told).map(([name, value]) => `${name}: ${value}\r\n`)
   // The other side may keep its half open for ever, and a socket that was upgraded no longer has HTTP's timeouts.
   raw.once('finish', () => raw.destroy())
-  raw.end(
-    `HTTP/1.1 ${http} ${reason}\r\n${challenge}Content-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  )
+  raw.end(`HTTP/1.1 ${status} ${error.reason}\r\n${lines.join('')}\r\n${body}`)
 }
 
 /**
@@ -150,13 +157,18 @@ function createIntake(socket: WebSocket, connection: Connection, send: (text: st
     more()
   }
 
+  const sendAnswer = (answer: string | undefined) => {
+    if (answer !== undefined) send(answer)
+  }
+  const receive = (text: string) => makeCalls(connection, decodeFrame(text), sendAnswer, settled)
+
   function more(): void {
     // A call that is answered at once comes back here before it has returned.
     if (making) return
     making = true
     for (let text = frames[0]; text !== undefined && !full(); text = frames[0]) {
       frames.shift()
-      receive(connection, text, send, settled)
+      receive(text)
     }
     making = false
     if (frames.length > 0 || full()) socket.pause()
@@ -172,7 +184,7 @@ function createIntake(socket: WebSocket, connection: Connection, send: (text: st
     /** The socket is gone: what was sent before it went still counts, though nobody hears the answers. */
     rest(): void {
       making = true
-      for (const text of frames.splice(0)) receive(connection, text, send, settled)
+      for (const text of frames.splice(0)) receive(text)
     },
   }
 }
@@ -197,34 +209,3 @@ function corked(socket: WebSocket, raw: Duplex): (text: string) => void {
     socket.send(text)
   }
 }
-
-/** Makes the calls of one frame and sends their answers: one each, or all of a batch together. */
-function receive(connection: Connection, text: string, send: (text: string) => void, settled: () => void): void {
-  const { batch, items } = decodeFrame(text)
-  const answers: string[] = []
-  let open = items.length
-  const answered = (answer: string | undefined) => {
-    open--
-    if (answer !== undefined) answers.push(answer)
-    if (!batch && answer !== undefined) send(answer)
-    // JSON-RPC 2.0, 6: a batch of notifications alone is not answered at all.
-    else if (batch && open === 0 && answers.length > 0) send(`[${answers.join(',')}]`)
-    settled()
-  }
-  for (const item of items) {
-    if ('refusal' in item) answered(item.id === undefined ? undefined : encodeRefusal(item.id, item.refusal))
-    else make(connection, item.call, answered)
-  }
-}
-
-function make(
-  connection: Connection,
-  { id, method, params }: Call,
-  answered: (answer: string | undefined) => void,
-): void {
-  // JSON-RPC 2.0, 4.1: no answer to a notification, not even a refusal.
-  connection.call(method, params, (outcome) => answered(id === undefined ? undefined : encodeOutcome(id, outcome)))
-}
-
-const encodeOutcome = (id: Id, outcome: Outcome): string =>
-  'result' in outcome ? encodeResult(id, outcome.result) : encodeRefusal(id, outcome.refusal)

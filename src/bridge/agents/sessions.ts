@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { formatCursor } from '../../protocol/cursor.js'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
-import { type Beside, type Context, command, type EventDef, roles, type Tx } from '../../protocol/method.js'
+import { type Beside, type Context, command, type EventDef, type Read, roles, type Tx } from '../../protocol/method.js'
 import { later } from '../../protocol/time.js'
 import { product } from '../../protocol/version.js'
 import { agentName, capability, id, ms } from '../fields.js'
@@ -99,6 +99,9 @@ interface Opening {
   graceMs?: number | undefined
   resume?: { session: string; resumeKey: string } | undefined
 }
+
+/** False for a name under which nobody has called yet. */
+export const isKnown = (read: Read, agent: string): boolean => read.get(agents, agent) !== undefined
 
 /** A caller whose life is not followed: it is made known and nothing more is written. */
 function visit(tx: Tx, params: Opening, ctx: Context) {

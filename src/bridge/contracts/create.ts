@@ -64,5 +64,6 @@ export const createContract = command({
   params: createParams.shape,
   result: contractRow,
   errors: ['BAD_RESOURCE', 'TOO_LARGE'],
+  http: { method: 'POST', path: '/contracts', status: 201, location: '/contracts/:id', etag: 'generation' },
   run: (tx, params, ctx) => create(tx, params, ctx),
 })

@@ -15,6 +15,7 @@ export const get = query({
   params: { contractId: contractIdParam },
   result: contractRow,
   errors: ['NOT_FOUND'],
+  http: { method: 'GET', path: '/contracts/:contractId', etag: 'generation' },
   run: (read, { contractId }) => find(read, contractId),
 })
 
@@ -41,6 +42,7 @@ export const list = query({
   },
   result: listOf(contractRow),
   errors: [],
+  http: { method: 'GET', path: '/contracts' },
   run(read, { page, limit, status, owner, assignee, capability, createdBy, tag, ready }) {
     const where: Find['where'] = {
       ...(status && { status }),

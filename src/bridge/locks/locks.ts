@@ -41,6 +41,7 @@ const acquire = command({
     'STALE_ATTEMPT',
     'FORBIDDEN',
   ],
+  http: { method: 'POST', path: '/locks', status: 201, location: '/locks/:lockId' },
   run(tx, { resources, waitMs, ...params }, ctx) {
     const lock = request(tx, { resources, holder: ctx.caller.agent, ...leaseOf(tx, params, ctx) }, waitMs, ctx)
     if (lock.state === 'held') return lock
@@ -107,6 +108,7 @@ const release = command({
   params: ofLock,
   result: z.strictObject({ lockId: z.string() }),
   errors: ['NOT_FOUND', 'FORBIDDEN', 'LOCK_LOST'],
+  http: { method: 'DELETE', path: '/locks/:lockId' },
   run(tx, params, ctx) {
     const lock = ownHeld(tx, params, ctx)
     tx.drop(row.released, lock)
@@ -158,6 +160,7 @@ const list = query({
   },
   result: listOf(lockRow),
   errors: ['BAD_RESOURCE'],
+  http: { method: 'GET', path: '/locks' },
   run(read, { resource, holder, contractId, state, page, limit }) {
     const where = { ...(holder && { holder }), ...(contractId && { contract: contractId }), ...(state && { state }) }
     const found = readPage(read, row.locks, { where }, { page, limit })

@@ -40,6 +40,7 @@ export const publish = command({
     delivered: z.int().optional().describe('`ephemeral`: the sockets it was pushed to'),
   }),
   errors: ['NOT_FOUND', 'BAD_RESOURCE', 'TOO_LARGE'],
+  http: { method: 'POST', path: '/publish_message', status: 201 },
   run(tx, params, ctx) {
     checkAddress(params)
     if (params.ephemeral) return signal(tx, params, ctx)
