@@ -71,8 +71,9 @@ scenario(signals, 'filters know them by topic, contract and type; nobody is a pa
 
 scenario(signals, 'who has no room, or is not live yet, misses them; the log they get whole', async (world) => {
   const human = world.as('human')
-  await follow(world, 'human', { topics: ['out.codex'] })
   const codex = world.as('codex')
+  await codex.opened
+  await follow(world, 'human', { topics: ['out.codex'] })
   human.drains(false)
   assert.is((await publish(codex, 'missed')).delivered, 0)
   await codex.call('message.publish', { topic: 'out.codex', text: 'kept' })
