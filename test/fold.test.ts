@@ -70,6 +70,11 @@ const terms = {
   notBefore: maybe(fc.constantFrom('2030-01-01T00:00:20.000Z', '2030-01-01T00:05:00.000Z')),
 }
 
+const message = {
+  requireAck: maybe(fc.constant(true)),
+  ttlMs: maybe(fc.constantFrom(1_000, 30_000)),
+}
+
 /** Each with what it needs beside an id, and where it finds that. */
 const verbs = {
   'contract.create': ['', params(terms)],
@@ -87,7 +92,7 @@ const verbs = {
   'lock.acquire': ['', params({ resources: claims, waitMs, ttlMs })],
   'lock.renew': ['lock', params({ ttlMs })],
   'lock.release': ['lock', params({})],
-  'message.publish': ['', params({ to: name, text: fc.constant('hello'), contract: maybe(params(terms)) })],
+  'message.publish': ['', params({ to: name, text: fc.constant('hello'), contract: maybe(params(terms)), ...message })],
   'message.ack': ['message', params({ state: fc.constantFrom('injected', 'read', 'acked') })],
   'agent.update': ['', params({ note, capabilities: maybe(fc.subarray(['x', 'y'])) })],
 } as const

@@ -10,9 +10,11 @@ const reading = [
   'history',
   'inbox',
   'list',
+  'outbox',
   'read',
   'status',
   'subscribe',
+  'thread',
   'unsubscribe',
 ] as const
 

@@ -62,6 +62,8 @@ export const limits = {
   artifacts: 64,
   checks: 32,
   evidence: 64,
+  /** Names told to one who named an agent that nobody knows. */
+  nearNames: 3,
   /** Sessions one agent may have at a time. */
   agentSessions: 32,
   /** Blockers told to one who waits or is refused; there may be more. */
@@ -85,6 +87,10 @@ export const limits = {
   lockTtlMsMax: 86_400_000,
   waitMsMax: 3_600_000,
   pollMsMax: 50_000,
+  /** How long a message to agents may be left unseen, or unacknowledged; and until `requireAck` is overdue unless told. */
+  messageTtlMsMin: 1_000,
+  messageTtlMsMax: 30 * 86_400_000,
+  ackWithinMs: 600_000,
   cancelGraceMs: 30_000,
   progressTimeoutMs: 1_800_000,
   progressTimeoutMsMax: 7 * 86_400_000,

@@ -297,6 +297,8 @@ export interface Noun {
   started?(tx: Tx, ctx: Context): void
   /** The database is another than the one last seen, restored or rolled back: who held anything then, does no more. */
   restored?(tx: Tx, ctx: Context): void
+  /** Retention: drops rows that have been of no use since before an instant, at most `limit`; gives how many it did. */
+  trim?(tx: Tx, before: Instant, limit: number): number
   /** Leases that would end before `until` are given until then, because the clock jumped or the daemon was away. */
   rebase?(tx: Tx, until: Instant, ctx: Context): void
 }

@@ -94,7 +94,7 @@ plans('deadlines are found by an index, the next one and those that have passed'
     await world.as('codex').call('lock.acquire', { resources: [{ resource: 'port:1' }], ttlMs: 1_000 })
     await world.advance(2_000)
   })
-  for (const table of ['agents', 'contracts', 'locks']) {
+  for (const table of ['agents', 'contracts', 'locks', 'messages']) {
     for (const asked of ['deadline >= \\?', 'deadline <= \\?']) {
       const details = about(steps, new RegExp(`FROM ${table} WHERE ${asked} ORDER BY deadline`))
       assert.equal(slow(details), [])

@@ -1,12 +1,13 @@
 import { z } from 'zod'
+import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { command, type Noun, query, type Read } from '../../protocol/method.js'
 import { openContractsOf } from '../contracts/row.js'
-import { capability, listOf, note, pageParams, readPage } from '../fields.js'
+import { agentName, capability, listOf, note, pageParams, readPage } from '../fields.js'
 import { blockersOf } from '../locks/conflict.js'
 import { locks } from '../locks/row.js'
 import * as row from './row.js'
-import { close, endAllSessions, expireSessions, open, rebaseSessions, restartSessions } from './sessions.js'
+import { close, endAllSessions, expireSessions, makeKnown, open, rebaseSessions, restartSessions } from './sessions.js'
 
 const list = query({
   name: 'agent.list',
@@ -44,6 +45,25 @@ const list = query({
 const holders = (read: Read, lock: Parameters<typeof blockersOf>[1]): string[] =>
   blockersOf(read, lock).map(({ holder }) => holder)
 
+const register = command({
+  name: 'agent.register',
+  summary: 'Makes an agent known before it has ever been here, so that messages can be left for it.',
+  role: 'admin',
+  params: {
+    agent: agentName,
+    kind: z.string().max(limits.nameLength).optional().describe('what sort of agent, such as `codex`'),
+    capabilities: z.array(capability).max(limits.capabilities).optional(),
+  },
+  result: row.agentRow,
+  errors: [],
+  run(tx, params, ctx) {
+    if (params.agent === 'bridge') refuse('FORBIDDEN', 'The name "bridge" is the daemon\'s own.')
+    const known = tx.get(row.agents, params.agent)
+    // It is spoken of, not seen.
+    return makeKnown(tx, params, ctx, known && { lastSeenAt: known.lastSeenAt })
+  },
+})
+
 const update = command({
   name: 'agent.update',
   summary: 'Tells what the caller is doing and what it can do.',
@@ -71,7 +91,7 @@ const update = command({
 export const agentNoun = {
   tables: [row.agents],
   events: [row.registered, row.connected, row.disconnected, row.lost, row.updated],
-  methods: [open, close, list, update] as const,
+  methods: [open, close, list, register, update] as const,
   expire: { agents: expireSessions },
   started: restartSessions,
   restored: endAllSessions,

@@ -103,11 +103,16 @@ interface Opening {
 /** False for a name under which nobody has called yet. */
 export const isKnown = (read: Read, agent: string): boolean => read.get(agents, agent) !== undefined
 
+/** Writes what is new of an agent: that there is one, or what it is and can do. */
+export function makeKnown(tx: Tx, params: Opening, ctx: Context, change: Partial<Agent> = {}): Agent {
+  const agent = tx.get(agents, params.agent)
+  if (!agent) return tx.put(registered, newcomer(params, ctx))
+  return tellsNew(agent, params) ? put(tx, updated, agent, change, ctx, {}, params) : agent
+}
+
 /** A caller whose life is not followed: it is made known and nothing more is written. */
 function visit(tx: Tx, params: Opening, ctx: Context) {
-  const agent = tx.get(agents, params.agent)
-  if (!agent) tx.put(registered, newcomer(params, ctx))
-  else if (tellsNew(agent, params)) put(tx, updated, agent, {}, ctx, {}, params)
+  makeKnown(tx, params, ctx)
   return { session: ctx.newId('ses'), resumed: false }
 }
 

@@ -1,10 +1,13 @@
 import type { Noun } from '../../protocol/method.js'
 import { publish } from './publish.js'
-import { ack, get, inbox } from './read.js'
-import { messages, published, receiptChanged, signalled } from './row.js'
+import { ack, get, inbox, outbox, thread } from './read.js'
+import { ackDuePassed, expired, messages, published, receiptChanged, removed, signalled } from './row.js'
+import { expireMessage, trimMessages } from './settle.js'
 
 export const messageNoun = {
   tables: [messages],
-  events: [published, receiptChanged, signalled],
-  methods: [publish, inbox, ack, get] as const,
+  events: [published, receiptChanged, expired, ackDuePassed, removed, signalled],
+  methods: [publish, inbox, outbox, ack, get, thread] as const,
+  expire: { messages: expireMessage },
+  trim: trimMessages,
 } satisfies Noun

@@ -4,13 +4,17 @@ import { refuse } from '../../protocol/errors.js'
 import { topicName } from '../../protocol/event.js'
 import { limits } from '../../protocol/limits.js'
 import { type Context, command, type Read, type Signalling, type Tx } from '../../protocol/method.js'
+import { later } from '../../protocol/time.js'
+import { nearNames } from '../agents/near.js'
 import { agents } from '../agents/row.js'
 import { find as findContract } from '../contracts/change.js'
 import { create, createParams } from '../contracts/create.js'
 import { contractRow } from '../contracts/row.js'
-import { agentName, capability, headCursor, id } from '../fields.js'
+import { agentName, capability, headCursor, id, ms } from '../fields.js'
 import { findMessage } from './read.js'
 import { type Message, part, published, type Signal, signalled } from './row.js'
+
+const lifetime = ms(limits.messageTtlMsMin, limits.messageTtlMsMax)
 
 export const publish = command({
   name: 'message.publish',
@@ -27,6 +31,9 @@ export const publish = command({
       .optional()
       .describe('a contract to create with it; its assignee is a single recipient unless named'),
     replyTo: id.optional().describe('the message it answers'),
+    requireAck: z.boolean().optional().describe('to agents: each is to say `acked`; when one does not, it is overdue'),
+    ackWithinMs: lifetime.optional().describe(`with \`requireAck\`: by when, ms; ${limits.ackWithinMs} unless told`),
+    ttlMs: lifetime.optional().describe('to agents: who has not had it in a turn by then gets it no more, ms'),
     ephemeral: z
       .boolean()
       .optional()
@@ -63,6 +70,11 @@ export const publish = command({
       replyTo,
       threadId: replied?.threadId ?? messageId,
       sentAt: ctx.now,
+      ...(params.ttlMs !== undefined && { expiresAt: later(ctx.now, params.ttlMs) }),
+      ...(params.requireAck && {
+        requireAck: true as const,
+        ackDueAt: later(ctx.now, params.ackWithinMs ?? limits.ackWithinMs),
+      }),
     }
     const cursor = formatCursor(tx.bounds().epoch, tx.nextSeq())
     tx.put(published, message, { topic, ...(to && { to }) })
@@ -106,9 +118,13 @@ interface Address {
   contract?: unknown
   contractId?: string | undefined
   replyTo?: string | undefined
+  requireAck?: boolean | undefined
+  ackWithinMs?: number | undefined
+  ttlMs?: number | undefined
 }
 
-function checkAddress({ to, capability, topic, text, parts, contract, contractId }: Address): void {
+function checkAddress(params: Address): void {
+  const { to, capability, topic, text, parts, contract, contractId } = params
   if ([to, capability, topic].filter((given) => given !== undefined).length !== 1) {
     refuse('INVALID_PARAMS', 'A message goes to exactly one of `to`, `capability` and `topic`.')
   }
@@ -117,6 +133,12 @@ function checkAddress({ to, capability, topic, text, parts, contract, contractId
   }
   if (contract !== undefined && contractId !== undefined) {
     refuse('INVALID_PARAMS', 'A message names a contract or brings a new one, not both.')
+  }
+  if (topic !== undefined && (params.requireAck || params.ttlMs !== undefined)) {
+    refuse('INVALID_PARAMS', 'A message to a topic has no receipts: `requireAck` and `ttlMs` are for agents.')
+  }
+  if (params.ackWithinMs !== undefined && !params.requireAck) {
+    refuse('INVALID_PARAMS', '`ackWithinMs` says by when `requireAck` wants it.')
   }
 }
 
@@ -133,10 +155,19 @@ function recipientsOf(tx: Tx, { to, capability }: Address): string[] | undefined
   if (to === undefined) return undefined
   const names = [...new Set(typeof to === 'string' ? [to] : to)]
   const unknown = names.filter((name) => !tx.get(agents, name))
-  if (unknown.length > 0) {
-    refuse('NOT_FOUND', `No agent named ${unknown.join(', ')} has ever been here: see agent.list.`, { agents: unknown })
-  }
+  if (unknown.length > 0) refuseUnknown(tx, unknown)
   return names
+}
+
+function refuseUnknown(tx: Tx, unknown: string[]): never {
+  const near = Object.fromEntries(unknown.map((name) => [name, nearNames(tx, name)]))
+  const meant = [...new Set(Object.values(near).flat())]
+  const hint = meant.length > 0 ? `Did you mean ${meant.join(' or ')}? ` : ''
+  return refuse(
+    'NOT_FOUND',
+    `No agent named ${unknown.join(', ')} has ever been here. ${hint}See agent.list; agent.register makes one known.`,
+    { agents: unknown, near },
+  )
 }
 
 function offerWith(

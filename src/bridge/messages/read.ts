@@ -3,7 +3,17 @@ import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { command, query, type Read } from '../../protocol/method.js'
 import { id, listOf, ms, pageParams, readPage } from '../fields.js'
-import { inboxKey, type Message, messageRow, messages, published, rank, receiptChanged, receiptStates } from './row.js'
+import {
+  inboxKey,
+  type Message,
+  messageRow,
+  messages,
+  outboxKey,
+  published,
+  rank,
+  receiptChanged,
+  receiptStates,
+} from './row.js'
 
 /** @throws NOT_FOUND */
 export const findMessage = (read: Read, messageId: string): Message =>
@@ -31,6 +41,42 @@ export const inbox = query({
       otherwise: () => found,
       wakes: ({ type, data }) => type === published.type && ((data.message as Message).to?.includes(agent) ?? false),
     }
+  },
+})
+
+export const outbox = query({
+  name: 'message.outbox',
+  summary: 'What the caller sent to agents, the newest first, with the receipts: who had it, who said so.',
+  role: 'observer',
+  params: {
+    state: z
+      .enum(['all', 'awaiting', 'overdue'])
+      .default('all')
+      .describe('`awaiting`: an acknowledgement that was required is missing; `overdue`: for too long'),
+    ...pageParams,
+  },
+  result: listOf(messageRow),
+  errors: [],
+  run(read, { state, ...paging }, ctx) {
+    const { agent } = ctx.caller
+    const which = state === 'all' ? { where: { sender: agent } } : { key: outboxKey(agent, state) }
+    return readPage(read, messages, { ...which, order: ['-id'] }, paging)
+  },
+})
+
+export const thread = query({
+  name: 'message.thread',
+  summary: 'A message to agents and all that answer it, or an answer to it, the oldest first.',
+  role: 'observer',
+  params: { threadId: id.describe("the thread's first message"), ...pageParams },
+  result: listOf(messageRow),
+  errors: ['NOT_FOUND'],
+  run(read, { threadId, ...paging }) {
+    const found = readPage(read, messages, { where: { thread: threadId } }, paging)
+    if (found.items.length === 0 && paging.page === undefined) {
+      refuse('NOT_FOUND', 'There is no thread of that id.', { threadId })
+    }
+    return found
   },
 })
 

@@ -3,8 +3,8 @@ import { topicName } from '../../protocol/event.js'
 import { type EventDef, event, roles, type Table } from '../../protocol/method.js'
 import { agentName, capability, contentOf, instant } from '../fields.js'
 
-/** How far a message got with one recipient, in rising order. */
-export const receiptStates = ['sent', 'injected', 'read', 'acked'] as const
+/** How far a message got with one recipient, in rising order; `expired` is an end from which nothing rises. */
+export const receiptStates = ['sent', 'injected', 'read', 'acked', 'expired'] as const
 
 export const part = contentOf({})
 
@@ -21,6 +21,10 @@ export const messageRow = z.strictObject({
   replyTo: z.string().optional(),
   threadId: z.string().describe('the first message of the thread'),
   sentAt: instant,
+  expiresAt: instant.optional().describe('who has not had it in a turn by then gets it no more'),
+  requireAck: z.literal(true).optional().describe('the sender wants every recipient to say `acked`'),
+  ackDueAt: instant.optional().describe('with `requireAck`: by when'),
+  overdueAt: instant.optional().describe('when that had passed with a receipt still open'),
   receipts: z
     .record(z.string(), z.strictObject({ state: z.enum(receiptStates), at: instant }))
     .optional()
@@ -42,20 +46,52 @@ export const rank = (message: Message, agent: string): number =>
   receiptStates.indexOf(message.receipts?.[agent]?.state as (typeof receiptStates)[number])
 
 export const inboxKey = (agent: string, inbox: 'all' | 'unread' | 'unacked'): string => `${inbox}/${agent}`
+export const outboxKey = (agent: string, outbox: 'awaiting' | 'overdue'): string => `${outbox}/from/${agent}`
+/** Every message whose acknowledgement is overdue, whoever sent it. */
+export const OVERDUE = 'overdue'
+
+const ranks = (message: Message): number[] => (message.to ?? []).map((agent) => rank(message, agent))
+const READ = receiptStates.indexOf('read')
+const ACKED = receiptStates.indexOf('acked')
+
+/** Somebody has not had it in a turn yet. */
+const isPending = (message: Message): boolean => ranks(message).includes(receiptStates.indexOf('sent'))
+
+/** Its sender waits for somebody's `acked`. */
+export const isAwaited = (message: Message): boolean =>
+  message.requireAck === true && ranks(message).some((at) => at < ACKED)
+
+/** When its last receipt came to an end, and it is only kept to be looked at; undefined before. */
+function settledAt(message: Message): string | undefined {
+  const end = message.requireAck ? ACKED : READ
+  if (ranks(message).some((at) => at < end)) return undefined
+  return Object.values(message.receipts ?? {})
+    .map(({ at }) => at)
+    .sort()
+    .at(-1)
+}
+
+/** The deadlines that are still ahead of it. */
+export const expiryOf = (row: Message) => (isPending(row) ? row.expiresAt : undefined)
+export const ackDueOf = (row: Message) => (isAwaited(row) && row.overdueAt === undefined ? row.ackDueAt : undefined)
 
 export const messages: Table<Message> = {
   name: 'messages',
   noun: 'message',
   id: (row) => row.messageId,
-  columns: { thread: 'TEXT', sender: 'TEXT' },
-  index: (row) => ({ thread: row.threadId, sender: row.from }),
-  indexes: [['thread']],
-  keys: (row) =>
-    (row.to ?? []).flatMap((agent) => [
+  columns: { thread: 'TEXT', sender: 'TEXT', settled: 'TEXT' },
+  index: (row) => ({ thread: row.threadId, sender: row.from, settled: settledAt(row) }),
+  indexes: [['thread'], ['sender'], ['settled']],
+  keys: (row) => [
+    ...(row.to ?? []).flatMap((agent) => [
       inboxKey(agent, 'all'),
-      ...(rank(row, agent) < receiptStates.indexOf('read') ? [inboxKey(agent, 'unread')] : []),
-      ...(rank(row, agent) < receiptStates.indexOf('acked') ? [inboxKey(agent, 'unacked')] : []),
+      ...(rank(row, agent) < READ ? [inboxKey(agent, 'unread')] : []),
+      ...(rank(row, agent) < ACKED ? [inboxKey(agent, 'unacked')] : []),
     ]),
+    ...(isAwaited(row) ? [outboxKey(row.from, 'awaiting')] : []),
+    ...(isAwaited(row) && row.overdueAt !== undefined ? [outboxKey(row.from, 'overdue'), OVERDUE] : []),
+  ],
+  deadline: (row) => [expiryOf(row), ackDueOf(row)].filter((at) => at !== undefined).sort()[0],
   about: (row) => ({ contractId: row.contractId, parties: row.to ?? [] }),
   keeps: (row) => row.to !== undefined,
 }
@@ -65,6 +101,27 @@ export const receiptChanged = event('message.receiptChanged', messages, 'A messa
   agent: 'the recipient',
   state: '`injected`, `read` or `acked`',
 })
+export const expired = event(
+  'message.expired',
+  messages,
+  'Its time was over before everyone had it. Told to the sender.',
+  {
+    agents: 'the recipients who get it no more',
+  },
+)
+export const ackDuePassed = event(
+  'message.ackDuePassed',
+  messages,
+  'An acknowledgement is overdue. Told to the sender.',
+  {
+    agents: 'the recipients who owe it',
+  },
+)
+export const removed = event(
+  'message.removed',
+  messages,
+  'A settled message went with retention; `last` has no content.',
+)
 /** It names signals in filters: `types: ['message.signalled']` wants them and no events. */
 export const signalled: EventDef = {
   type: 'message.signalled',
