@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { z } from 'zod'
 import { agentRow } from '../src/bridge/agents/row.js'
-import { contractRow } from '../src/bridge/contracts/row.js'
+import { contractRow, contractView } from '../src/bridge/contracts/row.js'
 import { eventSchema } from '../src/bridge/events.js'
 import { methods, nouns } from '../src/bridge/index.js'
 import { lockRow } from '../src/bridge/locks/row.js'
@@ -69,6 +69,7 @@ const schemaOf = (type: z.ZodType, io: 'input' | 'output'): Schema =>
 /** Rows that have a table of their own, and what they are called there. */
 const NAMED = new Map<z.ZodType, string>([
   [contractRow, 'contract'],
+  [contractView, 'contract, and `children`: how many contracts name it as their parent, by status, if any do'],
   [lockRow, 'lock'],
   [messageRow, 'message'],
   [agentRow, 'agent'],

@@ -64,6 +64,11 @@ export const limits = {
   evidence: 64,
   /** Names told to one who named an agent that nobody knows. */
   nearNames: 3,
+  dependencies: 64,
+  /** Questions asked in one call, and kept with a contract; older ones are in its history. */
+  inputRequests: 32,
+  /** Keywords and values of one answer's schema, together. */
+  schemaTerms: 256,
   /** Sessions one agent may have at a time. */
   agentSessions: 32,
   /** Blockers told to one who waits or is refused; there may be more. */
@@ -92,6 +97,8 @@ export const limits = {
   messageTtlMsMax: 30 * 86_400_000,
   ackWithinMs: 600_000,
   cancelGraceMs: 30_000,
+  inputDeadlineMs: 86_400_000,
+  inputDeadlineMsMax: 30 * 86_400_000,
   progressTimeoutMs: 1_800_000,
   progressTimeoutMsMax: 7 * 86_400_000,
   /** Progress of one attempt is written at most once in this time; the last one wins. */

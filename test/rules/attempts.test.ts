@@ -409,7 +409,10 @@ scenario(ready, 'it is not offered before, by accept nor by next', async (world)
   const { id: contractId } = await create(world, { notBefore })
   const codex = world.as('codex')
   assert.is(await codex.call('contract.next', {}), null)
-  assert.equal((await refused(codex.call('contract.accept', { contractId }), 'NOT_READY')).facts, { notBefore })
+  assert.equal((await refused(codex.call('contract.accept', { contractId }), 'NOT_READY')).facts, {
+    blockedBy: [],
+    notBefore,
+  })
   assert.equal((await codex.call('contract.list', { ready: false })).items.length, 1)
   const head = world.head()
   await world.advance(60_001)

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { methods, type ParamsOf, type ResultOf } from '../../src/bridge/index.js'
 import { toInstant, toMs } from '../../src/protocol/time.js'
-import { type Actor, type Asked, scenario, type World } from '../world.js'
+import { type Actor, type Asked, refused, scenario, type World } from '../world.js'
 
 // contract.next: which one is taken, by whom, and who is woken.
 
@@ -48,10 +48,22 @@ scenario(takes, 'also when they are offered in different ways', async (world) =>
   assert.equal(await drain(codex), expected)
 })
 
-scenario(takes, 'for the capabilities named instead of its own', async (world) => {
+scenario(takes, 'of its capabilities for those named', async (world) => {
   await create(world, 'rust', { capability: 'rust' })
   await create(world, 'go', { capability: 'go' })
   const codex = world.as('codex', { capabilities: ['rust', 'go'] })
+  assert.equal(await drain(codex, { capabilities: ['go'] }), ['go'])
+})
+
+scenario(takes, 'never what accept would refuse the caller', async (world) => {
+  const contractId = await create(world, 'go', { capability: 'go' })
+  const codex = world.as('codex', { capabilities: ['rust'] })
+  await refused(codex.call('contract.accept', { contractId }), 'FORBIDDEN')
+  for (const waitMs of [0, 1_000]) {
+    const refusal = await refused(codex.call('contract.next', { capabilities: ['rust', 'go'], waitMs }), 'FORBIDDEN')
+    assert.equal(refusal.facts, { capabilities: ['go'] })
+  }
+  await codex.call('agent.update', { capabilities: ['rust', 'go'] })
   assert.equal(await drain(codex, { capabilities: ['go'] }), ['go'])
 })
 

@@ -8,7 +8,8 @@ import { type Actor, type Asked, refused, scenario, type World } from '../world.
 
 /** cursor offers it to codex; what attempt there is, is codex's first. */
 async function offer(world: World): Promise<string> {
-  const { id } = await world.as('cursor').call('contract.create', { title: 'a task', assignee: 'codex' })
+  const checks = [{ name: 'tests', command: 'npm test' }]
+  const { id } = await world.as('cursor').call('contract.create', { title: 'a task', assignee: 'codex', checks })
   return id
 }
 
@@ -24,9 +25,14 @@ const bring: Record<Status, (world: World) => Promise<string>> = {
     await world.as('codex').call('contract.start', { contractId, attempt: 1 })
     return contractId
   },
+  async input_required(world) {
+    const contractId = await bring.working(world)
+    await world.as('codex').call('contract.requestInput', { contractId, attempt: 1, requests: [question] })
+    return contractId
+  },
   async completed(world) {
     const contractId = await bring.working(world)
-    await world.as('codex').call('contract.complete', { contractId, attempt: 1, result: { done: true } })
+    await world.as('codex').call('contract.complete', { contractId, attempt: 1, result: { done: true }, evidence })
     return contractId
   },
   async failed(world) {
@@ -48,6 +54,9 @@ const bring: Record<Status, (world: World) => Promise<string>> = {
   },
 }
 
+const question = { key: 'branch', prompt: 'On which branch?', default: 'main' }
+const evidence = [{ check: 'tests', command: 'npm test', exitCode: 0 }]
+
 type Verb = (cursor: Actor, codex: Actor, contractId: string) => Asked<unknown>
 /** A status: it succeeds and leads there. `same`: answered as it is, and nothing changes. */
 type Cell = Status | 'same' | Reason
@@ -58,51 +67,106 @@ const ended = { completed: 'STALE_ATTEMPT', failed: 'STALE_ATTEMPT', canceled: '
 const stale = { ...ended, submitted: 'STALE_ATTEMPT', rejected: 'STALE_ATTEMPT' } as const
 const nowhere = { completed: 'INVALID_TRANSITION', failed: 'INVALID_TRANSITION' } as const
 const over = { ...nowhere, canceled: 'INVALID_TRANSITION', rejected: 'INVALID_TRANSITION' } as const
+const nobodyAsked = {
+  submitted: 'INVALID_TRANSITION',
+  accepted: 'INVALID_TRANSITION',
+  working: 'INVALID_TRANSITION',
+} as const
 
 const table: Record<string, [Verb, Record<Status, Cell>]> = {
   accept: [
     (_, codex, contractId) => codex.call('contract.accept', { contractId }),
-    { ...over, submitted: 'accepted', accepted: 'same', working: 'same' },
+    { ...over, submitted: 'accepted', accepted: 'same', working: 'same', input_required: 'same' },
   ],
   start: [
     (_, codex, contractId) => codex.call('contract.start', { contractId, attempt }),
-    { ...stale, accepted: 'working', working: 'INVALID_TRANSITION' },
+    { ...stale, accepted: 'working', working: 'INVALID_TRANSITION', input_required: 'INVALID_TRANSITION' },
   ],
   "the owner's update": [
     (_, codex, contractId) => codex.call('contract.update', { contractId, attempt, progress: 0.5 }),
-    { ...stale, accepted: 'accepted', working: 'working' },
+    { ...stale, accepted: 'accepted', working: 'working', input_required: 'input_required' },
   ],
   "the creator's update of the priority": [
     (cursor, _, contractId) => cursor.call('contract.update', { contractId, priority: 'high' }),
-    { ...over, submitted: 'submitted', accepted: 'accepted', working: 'working' },
+    { ...over, submitted: 'submitted', accepted: 'accepted', working: 'working', input_required: 'input_required' },
   ],
   "the creator's update of the title": [
     (cursor, _, contractId) => cursor.call('contract.update', { contractId, title: 'another' }),
-    { ...over, submitted: 'submitted', accepted: 'INVALID_TRANSITION', working: 'INVALID_TRANSITION' },
+    {
+      ...over,
+      submitted: 'submitted',
+      accepted: 'INVALID_TRANSITION',
+      working: 'INVALID_TRANSITION',
+      input_required: 'INVALID_TRANSITION',
+    },
+  ],
+  requestInput: [
+    (_, codex, contractId) => codex.call('contract.requestInput', { contractId, attempt, requests: [question] }),
+    { ...stale, accepted: 'INVALID_TRANSITION', working: 'input_required', input_required: 'INVALID_TRANSITION' },
+  ],
+  provideInput: [
+    (cursor, _, contractId) => cursor.call('contract.provideInput', { contractId, responses: { branch: 'dev' } }),
+    { ...over, ...nobodyAsked, input_required: 'working' },
+  ],
+  verify: [
+    (cursor, _, contractId) => cursor.call('contract.verify', { contractId, evidence }),
+    {
+      ...over,
+      submitted: 'INVALID_TRANSITION',
+      accepted: 'INVALID_TRANSITION',
+      working: 'working',
+      input_required: 'input_required',
+    },
   ],
   complete: [
-    (_, codex, contractId) => codex.call('contract.complete', { contractId, attempt }),
-    { ...stale, accepted: 'INVALID_TRANSITION', working: 'completed', completed: 'same' },
+    (_, codex, contractId) => codex.call('contract.complete', { contractId, attempt, evidence }),
+    {
+      ...stale,
+      accepted: 'INVALID_TRANSITION',
+      working: 'completed',
+      input_required: 'INVALID_TRANSITION',
+      completed: 'same',
+    },
   ],
   fail: [
     (_, codex, contractId) => codex.call('contract.fail', { contractId, attempt, error }),
-    { ...stale, accepted: 'submitted', working: 'submitted', failed: 'same' },
+    { ...stale, accepted: 'submitted', working: 'submitted', input_required: 'submitted', failed: 'same' },
   ],
   release: [
     (_, codex, contractId) => codex.call('contract.release', { contractId, attempt }),
-    { ...stale, accepted: 'submitted', working: 'submitted' },
+    { ...stale, accepted: 'submitted', working: 'submitted', input_required: 'submitted' },
   ],
   reject: [
     (_, codex, contractId) => codex.call('contract.reject', { contractId }),
-    { ...over, submitted: 'rejected', accepted: 'INVALID_TRANSITION', working: 'INVALID_TRANSITION', rejected: 'same' },
+    {
+      ...over,
+      submitted: 'rejected',
+      accepted: 'INVALID_TRANSITION',
+      working: 'INVALID_TRANSITION',
+      input_required: 'INVALID_TRANSITION',
+      rejected: 'same',
+    },
   ],
   cancel: [
     (cursor, _, contractId) => cursor.call('contract.cancel', { contractId }),
-    { ...over, submitted: 'canceled', accepted: 'accepted', working: 'working', canceled: 'same' },
+    {
+      ...over,
+      submitted: 'canceled',
+      accepted: 'accepted',
+      working: 'working',
+      input_required: 'input_required',
+      canceled: 'same',
+    },
   ],
   acknowledgeCancel: [
     (_, codex, contractId) => codex.call('contract.acknowledgeCancel', { contractId, attempt }),
-    { ...stale, accepted: 'INVALID_TRANSITION', working: 'INVALID_TRANSITION', canceled: 'same' },
+    {
+      ...stale,
+      accepted: 'INVALID_TRANSITION',
+      working: 'INVALID_TRANSITION',
+      input_required: 'INVALID_TRANSITION',
+      canceled: 'same',
+    },
   ],
   retry: [
     (cursor, _, contractId) => cursor.call('contract.retry', { contractId }),
@@ -111,6 +175,7 @@ const table: Record<string, [Verb, Record<Status, Cell>]> = {
       submitted: 'INVALID_TRANSITION',
       accepted: 'INVALID_TRANSITION',
       working: 'INVALID_TRANSITION',
+      input_required: 'INVALID_TRANSITION',
       failed: 'submitted',
       rejected: 'submitted',
     },

@@ -2,18 +2,8 @@ import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import type { Beside, Caller, Context, EventDef, Read, Tx } from '../../protocol/method.js'
 import { type Instant, later } from '../../protocol/time.js'
-import {
-  type Attempt,
-  attemptFailed,
-  type Contract,
-  canceled,
-  contracts,
-  type Failure,
-  failed,
-  isOpen,
-  progressed,
-  releasedContract,
-} from './row.js'
+import { attemptFailed, canceled, failed, progressed, releasedContract } from './events.js'
+import { type Attempt, type Contract, contracts, type Failure, isOpen } from './row.js'
 
 // What every change of a contract has in common: who may make it, in which order it is refused, how an attempt ends.
 
@@ -52,11 +42,11 @@ export function checkSize(contract: Contract): void {
 /**
  * What the caller says of its attempt, checked in the order in which refusals are due. Gives the contract as it is when
  * this attempt was already ended by this same verb: the call is answered as the first time.
- * @throws STALE_ATTEMPT, INVALID_TRANSITION, FORBIDDEN
+ * @throws STALE_ATTEMPT, INVALID_TRANSITION, FORBIDDEN, GENERATION_MISMATCH
  */
 export function asOwner(
   read: Read,
-  { contractId, attempt }: { contractId: string; attempt: number },
+  { contractId, attempt, ifGeneration }: { contractId: string; attempt: number; ifGeneration?: number | undefined },
   caller: Caller,
   from: readonly Contract['status'][],
   outcome?: Attempt['outcome'],
@@ -65,21 +55,25 @@ export function asOwner(
   const same = contract.attempts.find(({ n }) => n === attempt)
   if (outcome !== undefined && same?.outcome === outcome && same.owner === caller.agent)
     return { contract, repeated: true }
-  if (!isOpen(contract.status) || contract.attempt !== attempt) {
-    refuse('STALE_ATTEMPT', `Attempt ${attempt} of contract ${contract.id} is not open: stop working on it.`, {
-      status: contract.status,
-      attempt: contract.attempt,
-    })
-  }
+  if (!isOpen(contract.status) || contract.attempt !== attempt) refuseStale(contract, attempt)
   if (!from.includes(contract.status)) refuseTransition(contract)
   if (contract.owner !== caller.agent) refuse('FORBIDDEN', 'Only the owner of the attempt may do this.')
+  checkGeneration(contract, ifGeneration)
   return { contract, repeated: false }
+}
+
+export function refuseStale({ id, status, attempt }: Contract, named: number): never {
+  return refuse('STALE_ATTEMPT', `Attempt ${named} of contract ${id} is not open: stop working on it.`, {
+    status,
+    attempt,
+  })
 }
 
 const NEXT: Record<Contract['status'], string> = {
   submitted: 'it has to be accepted first',
   accepted: 'start is what comes next, or release',
   working: 'complete, fail or release end the attempt',
+  input_required: 'provideInput answers what its owner asks',
   completed: 'it has ended',
   failed: 'it has ended, and retry offers it again',
   canceled: 'it has ended',
@@ -91,11 +85,14 @@ export function refuseTransition(contract: Contract): never {
   return refuse('INVALID_TRANSITION', `The contract is ${status}: ${NEXT[status]}.`, { status })
 }
 
-/** The creator's verbs are also the operator's. @throws FORBIDDEN */
+/** The creator's verbs are also the operator's. */
+export const isCreator = (contract: Contract, caller: Caller): boolean =>
+  contract.createdBy === caller.agent || caller.role === 'admin'
+
+/** @throws FORBIDDEN */
 export function checkCreator(contract: Contract, caller: Caller): void {
-  if (contract.createdBy !== caller.agent && caller.role !== 'admin') {
-    refuse('FORBIDDEN', 'Only the creator of the contract, or an admin, may do this.')
-  }
+  if (isCreator(contract, caller)) return
+  refuse('FORBIDDEN', 'Only the creator of the contract, or an admin, may do this.')
 }
 
 /** @throws GENERATION_MISMATCH */
@@ -106,8 +103,12 @@ export function checkGeneration(contract: Contract, ifGeneration: number | undef
   })
 }
 
-/** When an attempt that is not heard of again counts as lost. Callers without a session have nothing else to be lost by. */
+/**
+ * When an attempt that is not heard of again counts as lost. Callers without a session have nothing else to be lost by.
+ * Who waits for an answer cannot get on, and is not asked to.
+ */
 export function progressDueAt(contract: Contract, now: Instant): Instant | undefined {
+  if (contract.status === 'input_required') return undefined
   const timeout = contract.progressTimeoutMs ?? (contract.session === undefined ? limits.progressTimeoutMs : undefined)
   return timeout === undefined ? undefined : later(now, timeout)
 }
@@ -123,7 +124,7 @@ export function tellHeld(tx: Tx, contract: Contract, ctx: Context): Contract {
   return change(tx, progressed, contract, { ...said, progressedAt: ctx.now }, ctx, { data: { note } })
 }
 
-/** The fields of an attempt that is open no more. */
+/** The fields of an attempt that is open no more. What it asked and nobody answered is not asked any longer. */
 export function closeAttempt(
   contract: Contract,
   outcome: Attempt['outcome'],
@@ -137,6 +138,8 @@ export function closeAttempt(
     session: undefined,
     progressDueAt: undefined,
     cancelDueAt: undefined,
+    inputDueAt: undefined,
+    inputRequests: contract.inputRequests.filter(({ answeredAt }) => answeredAt !== undefined),
     ...(note !== undefined && { statusMessage: note }),
   }
 }

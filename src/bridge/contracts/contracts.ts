@@ -1,15 +1,21 @@
 import type { Context, Happened, Noun, Tx } from '../../protocol/method.js'
 import { lost as agentLost, disconnected } from '../agents/row.js'
 import { acquired, type Lock, expired as lockExpired, lost as lockLost } from '../locks/row.js'
-import { change, closeAttempt, failAttempt, tellHeld } from './change.js'
+import { failAttempt } from './change.js'
+import { verify } from './checks.js'
 import { createContract } from './create.js'
+import { settleDependants, settleOffered } from './dependencies.js'
 import { acknowledgeCancel, cancel, complete, fail, reject, release, retry } from './end.js'
+import * as events from './events.js'
+import { provideInput, requestInput } from './input.js'
 import { get, history, list } from './read.js'
 import * as row from './row.js'
+import { setStatus } from './status.js'
+import { expire, rebase } from './time.js'
 import { update } from './update.js'
 import { accept, begin, next, start } from './work.js'
 
-/** What follows for contracts from what happened to sessions and locks. */
+/** What follows for contracts from what happened to sessions, to locks and to the contracts they depend on. */
 function settle(tx: Tx, happened: readonly Happened[], ctx: Context): void {
   for (const { type, data } of happened) {
     if (type === agentLost.type)
@@ -18,8 +24,15 @@ function settle(tx: Tx, happened: readonly Happened[], ctx: Context): void {
       loseSession(tx, data.session as string, 'The worker said goodbye.', ctx)
     else if (type === acquired.type) startGranted(tx, data.lock as Lock, ctx)
     else if (type === lockExpired.type || type === lockLost.type) loseLock(tx, data.last as Lock, ctx)
+    else if (offers.has(type)) settleOffered(tx, data.contract as row.Contract, ctx)
+    else if (ends.has(type)) settleDependants(tx, data.contract as row.Contract, ctx)
   }
 }
+
+const offers: ReadonlySet<string> = new Set([events.created.type, events.retried.type])
+const ends: ReadonlySet<string> = new Set(
+  [events.completed, events.failed, events.canceled, events.rejected].map(({ type }) => type),
+)
 
 function loseSession(tx: Tx, session: string, message: string, ctx: Context): void {
   for (const contract of tx.find(row.contracts, { where: { session } })) {
@@ -42,48 +55,28 @@ function loseLock(tx: Tx, lock: Lock, ctx: Context): void {
   failAttempt(tx, contract, 'lost', { reason: 'LOCK_LOST', message, retryable: true }, ctx)
 }
 
-/** What the passing of time means for one contract. */
-function expire(tx: Tx, due: row.Contract, ctx: Context): void {
-  const passed = (at: string | undefined) => at !== undefined && at <= ctx.now
-  if (passed(due.cancelDueAt)) {
-    const contract = tellHeld(tx, due, ctx)
-    const note = 'The owner did not stop in time.'
-    const patch = { ...closeAttempt(contract, 'canceled', ctx, note), status: 'canceled' as const, endedAt: ctx.now }
-    change(tx, row.canceled, contract, patch, ctx, { data: { note } })
-  } else if (passed(due.progressDueAt)) {
-    const message = 'Nothing was heard of the attempt for too long.'
-    failAttempt(tx, due, 'lost', { reason: 'PROGRESS_TIMEOUT', message, retryable: true }, ctx)
-  } else if (passed(due.notBefore)) {
-    change(tx, row.unblocked, due, { notBefore: undefined }, ctx)
-  }
-}
-
-/** Attempts get time after a jump of the clock; instants that a person named stay as they are. */
-function rebase(tx: Tx, until: string, ctx: Context): void {
-  for (const contract of tx.find(row.contracts, { where: { deadline: { to: until }, status: row.openStatuses } })) {
-    const given = (at: string | undefined) => (at !== undefined && at < until ? until : at)
-    const patch = { progressDueAt: given(contract.progressDueAt), cancelDueAt: given(contract.cancelDueAt) }
-    change(tx, row.updated, contract, patch, ctx)
-  }
-}
-
 export const contractNoun = {
   tables: [row.contracts],
   events: [
-    row.created,
-    row.accepted,
-    row.started,
-    row.progressed,
-    row.updated,
-    row.completed,
-    row.failed,
-    row.attemptFailed,
-    row.releasedContract,
-    row.rejected,
-    row.cancelRequested,
-    row.canceled,
-    row.retried,
-    row.unblocked,
+    events.created,
+    events.accepted,
+    events.started,
+    events.progressed,
+    events.updated,
+    events.inputRequested,
+    events.inputProvided,
+    events.verified,
+    events.completed,
+    events.failed,
+    events.attemptFailed,
+    events.releasedContract,
+    events.rejected,
+    events.cancelRequested,
+    events.canceled,
+    events.retried,
+    events.blocked,
+    events.unblocked,
+    events.dueDatePassed,
   ],
   methods: [
     createContract,
@@ -94,6 +87,9 @@ export const contractNoun = {
     next,
     start,
     update,
+    requestInput,
+    provideInput,
+    verify,
     complete,
     fail,
     release,
@@ -101,6 +97,7 @@ export const contractNoun = {
     cancel,
     acknowledgeCancel,
     retry,
+    setStatus,
   ] as const,
   settle,
   expire: { contracts: expire },

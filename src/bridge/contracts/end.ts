@@ -8,26 +8,34 @@ import {
   asOwner,
   change,
   checkCreator,
+  checkGeneration,
   checkSize,
   closeAttempt,
   failAttempt,
   find,
+  isCreator,
   refuseTransition,
   releaseAttempt,
   tellHeld,
 } from './change.js'
+import { addEvidence, checkEvidence } from './checks.js'
+import { openDependencies } from './dependencies.js'
+import * as events from './events.js'
 import * as row from './row.js'
-import { contractRow, isOpen } from './row.js'
+import { contractRow, ifGeneration, isOpen } from './row.js'
 import { addArtifacts } from './update.js'
 
 // Every way in which an attempt, or the whole contract, ends and begins again.
 
-const ofAttempt = { contractId: row.contractIdParam, attempt: row.attemptParam }
-const ownersErrors = ['NOT_FOUND', 'STALE_ATTEMPT', 'INVALID_TRANSITION', 'FORBIDDEN'] as const
+const ofContract = { contractId: row.contractIdParam, ifGeneration }
+const ofAttempt = { ...ofContract, attempt: row.attemptParam }
+const creatorsErrors = ['NOT_FOUND', 'INVALID_TRANSITION', 'FORBIDDEN', 'GENERATION_MISMATCH'] as const
+const ownersErrors = [...creatorsErrors, 'STALE_ATTEMPT'] as const
 
 export const complete = command({
   name: 'contract.complete',
-  summary: 'The work is done. Completing twice with the same attempt gives the same answer.',
+  summary:
+    'The work is done, with evidence for each of its checks. Completing twice with the same attempt gives the same answer.',
   role: 'agent',
   params: {
     ...ofAttempt,
@@ -37,23 +45,24 @@ export const complete = command({
     note: note.optional(),
   },
   result: contractRow,
-  errors: [...ownersErrors, 'TOO_LARGE'],
+  errors: [...ownersErrors, 'CHECKS_FAILED', 'TOO_LARGE'],
   run(tx, params, ctx) {
     const { contract: open, repeated } = asOwner(tx, params, ctx.caller, ['working'], 'completed')
     if (repeated) return open
+    const evidence = addEvidence(open, params.evidence, ctx)
+    checkEvidence({ ...open, evidence })
     const contract = tellHeld(tx, open, ctx)
-    const stamp = { by: ctx.caller.agent, at: ctx.now }
     const patch = {
       ...closeAttempt(contract, 'completed', ctx, params.note),
       status: 'completed' as const,
       progress: 1,
       result: params.result,
       artifacts: addArtifacts(contract, params.artifacts),
-      evidence: [...contract.evidence, ...(params.evidence ?? []).map((entry) => ({ ...entry, ...stamp }))],
+      evidence,
       endedAt: ctx.now,
     }
     checkSize({ ...contract, ...patch })
-    return change(tx, row.completed, contract, patch, ctx, { data: { note: params.note } })
+    return change(tx, events.completed, contract, patch, ctx, { data: { note: params.note } })
   },
 })
 
@@ -88,17 +97,18 @@ export const reject = command({
   name: 'contract.reject',
   summary: 'The assignee will not do it.',
   role: 'agent',
-  params: { contractId: row.contractIdParam, note: note.optional() },
+  params: { ...ofContract, note: note.optional() },
   result: contractRow,
-  errors: ['NOT_FOUND', 'INVALID_TRANSITION', 'FORBIDDEN'],
+  errors: creatorsErrors,
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
     const mine = contract.assignee === ctx.caller.agent
     if (contract.status === 'rejected' && mine) return contract
     if (contract.status !== 'submitted') refuseTransition(contract)
     if (!mine) refuse('FORBIDDEN', 'Only the assignee of the contract may reject it.')
+    checkGeneration(contract, params.ifGeneration)
     const patch = { status: 'rejected' as const, notBefore: undefined, statusMessage: params.note, endedAt: ctx.now }
-    return change(tx, row.rejected, contract, patch, ctx, { data: { note: params.note } })
+    return change(tx, events.rejected, contract, patch, ctx, { data: { note: params.note } })
   },
 })
 
@@ -107,23 +117,25 @@ export const cancel = command({
   summary:
     'Calls a contract off: at once when nobody has it; else the owner is asked to stop, and has a while to do so.',
   role: 'agent',
-  params: { contractId: row.contractIdParam, note: note.optional() },
+  params: { ...ofContract, note: note.optional() },
   result: contractRow,
-  errors: ['NOT_FOUND', 'INVALID_TRANSITION', 'FORBIDDEN'],
+  errors: creatorsErrors,
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
+    const open = isOpen(contract.status)
+    const asked = contract.status === 'canceled' || (open && contract.cancelRequestedAt !== undefined)
+    if (asked && isCreator(contract, ctx.caller)) return contract
+    if (!open && contract.status !== 'submitted') refuseTransition(contract)
     checkCreator(contract, ctx.caller)
-    const asked = isOpen(contract.status) && contract.cancelRequestedAt !== undefined
-    if (contract.status === 'canceled' || asked) return contract
+    checkGeneration(contract, params.ifGeneration)
     const beside = { data: { note: params.note } }
     const said = params.note !== undefined && { statusMessage: params.note }
-    if (isOpen(contract.status)) {
+    if (open) {
       const patch = { ...said, cancelRequestedAt: ctx.now, cancelDueAt: later(ctx.now, limits.cancelGraceMs) }
-      return change(tx, row.cancelRequested, contract, patch, ctx, beside)
+      return change(tx, events.cancelRequested, contract, patch, ctx, beside)
     }
-    if (contract.status !== 'submitted') refuseTransition(contract)
     const patch = { ...said, status: 'canceled' as const, notBefore: undefined, endedAt: ctx.now }
-    return change(tx, row.canceled, contract, patch, ctx, beside)
+    return change(tx, events.canceled, contract, patch, ctx, beside)
   },
 })
 
@@ -140,7 +152,7 @@ export const acknowledgeCancel = command({
     if (open.cancelRequestedAt === undefined) refuseTransition(open)
     const contract = tellHeld(tx, open, ctx)
     const patch = { ...closeAttempt(contract, 'canceled', ctx), status: 'canceled' as const, endedAt: ctx.now }
-    return change(tx, row.canceled, contract, patch, ctx)
+    return change(tx, events.canceled, contract, patch, ctx)
   },
 })
 
@@ -148,15 +160,17 @@ export const retry = command({
   name: 'contract.retry',
   summary: 'Offers a failed or rejected contract again, with one more attempt.',
   role: 'agent',
-  params: { contractId: row.contractIdParam },
+  params: ofContract,
   result: contractRow,
-  errors: ['NOT_FOUND', 'INVALID_TRANSITION', 'FORBIDDEN'],
+  errors: creatorsErrors,
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
-    checkCreator(contract, ctx.caller)
     if (contract.status !== 'failed' && contract.status !== 'rejected') refuseTransition(contract)
+    checkCreator(contract, ctx.caller)
+    checkGeneration(contract, params.ifGeneration)
     const patch: Partial<row.Contract> = {
       status: 'submitted',
+      blockedBy: openDependencies(tx, contract.dependsOn),
       owner: undefined,
       error: undefined,
       progress: undefined,
@@ -166,6 +180,6 @@ export const retry = command({
       endedAt: undefined,
       maxAttempts: Math.max(contract.maxAttempts, contract.failures + 1),
     }
-    return change(tx, row.retried, contract, patch, ctx)
+    return change(tx, events.retried, contract, patch, ctx)
   },
 })

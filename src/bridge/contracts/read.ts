@@ -4,27 +4,41 @@ import { refuse } from '../../protocol/errors.js'
 import type { StoredEvent } from '../../protocol/event.js'
 import { limits } from '../../protocol/limits.js'
 import { type Find, query, type Read } from '../../protocol/method.js'
-import { agentName, capability, headCursor, instant, listOf, pageParams, readPage } from '../fields.js'
+import { agentName, capability, headCursor, id, instant, listOf, pageParams, readPage } from '../fields.js'
 import { find } from './change.js'
-import { contractIdParam, contractRow, contracts, created, statuses } from './row.js'
+import { created } from './events.js'
+import {
+  contractIdParam,
+  contractRow,
+  contracts,
+  contractView,
+  type Status,
+  statuses,
+  statusParam,
+  tagKey,
+} from './row.js'
 
 export const get = query({
   name: 'contract.get',
   summary: 'One contract as it is now.',
   role: 'observer',
   params: { contractId: contractIdParam },
-  result: contractRow,
+  result: contractView,
   errors: ['NOT_FOUND'],
   http: { method: 'GET', path: '/contracts/:contractId', etag: 'generation' },
-  run: (read, { contractId }) => find(read, contractId),
+  run(read, { contractId }) {
+    const contract = find(read, contractId)
+    const children = childrenOf(read, contractId)
+    return children ? { ...contract, children } : contract
+  },
 })
 
-/** Other systems' names for the same statuses, taken on the way in. */
-const aliases: Record<string, string> = { cancelled: 'canceled', proposed: 'submitted', in_progress: 'working' }
-const statusParam = z.preprocess(
-  (value) => (typeof value === 'string' && Object.hasOwn(aliases, value) ? aliases[value] : value),
-  z.enum(statuses),
-)
+/** How a contract's parts stand; nothing is stored of it, so nothing can be out of date. */
+function childrenOf(read: Read, parent: string): Partial<Record<Status, number>> | undefined {
+  if (read.count(contracts, { parent }) === 0) return undefined
+  const counts = statuses.map((status) => [status, read.count(contracts, { parent, status })] as const)
+  return Object.fromEntries(counts.filter(([, count]) => count > 0))
+}
 
 export const list = query({
   name: 'contract.list',
@@ -37,23 +51,25 @@ export const list = query({
     capability: capability.optional(),
     createdBy: agentName.optional(),
     tag: z.string().max(limits.nameLength).optional(),
+    parentId: id.optional().describe('the parts of this contract'),
     ready: z.boolean().optional().describe('only those that can be accepted now (or, with false, that cannot)'),
     ...pageParams,
   },
   result: listOf(contractRow),
   errors: [],
   http: { method: 'GET', path: '/contracts' },
-  run(read, { page, limit, status, owner, assignee, capability, createdBy, tag, ready }) {
+  run(read, { page, limit, status, owner, assignee, capability, createdBy, tag, parentId, ready }) {
     const where: Find['where'] = {
       ...(status && { status }),
       ...(owner && { owner }),
       ...(assignee && { assignee }),
       ...(capability && { capability }),
       ...(createdBy && { creator: createdBy }),
+      ...(parentId !== undefined && { parent: parentId }),
       ...(ready !== undefined && { ready: ready ? 1 : 0 }),
     }
     const order = ready ? ['-priority'] : ['-id']
-    return readPage(read, contracts, { where, order, ...(tag !== undefined && { key: tag }) }, { page, limit })
+    return readPage(read, contracts, { where, order, ...(tag !== undefined && { key: tagKey(tag) }) }, { page, limit })
   },
 })
 

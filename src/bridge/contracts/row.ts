@@ -1,15 +1,34 @@
 import { z } from 'zod'
 import { limits } from '../../protocol/limits.js'
-import { event, type Read, type Table } from '../../protocol/method.js'
+import type { Read, Table } from '../../protocol/method.js'
 import { agentName, capability, contentOf, id, instant, json, ms, note } from '../fields.js'
 import { claim } from '../locks/row.js'
 
-export const statuses = ['submitted', 'accepted', 'working', 'completed', 'failed', 'canceled', 'rejected'] as const
+export const statuses = [
+  'submitted',
+  'accepted',
+  'working',
+  'input_required',
+  'completed',
+  'failed',
+  'canceled',
+  'rejected',
+] as const
 export type Status = (typeof statuses)[number]
 
 /** The statuses in which an attempt is open and somebody owns the contract. */
-export const openStatuses = ['accepted', 'working'] as const satisfies readonly Status[]
+export const openStatuses = ['accepted', 'working', 'input_required'] as const satisfies readonly Status[]
 export const isOpen = (status: Status): boolean => (openStatuses as readonly Status[]).includes(status)
+
+/** It has ended, for good or until somebody retries it. */
+const isOver = (status: Status): boolean => status !== 'submitted' && !isOpen(status)
+
+/** Other systems' names for the same statuses, taken on the way in. */
+const aliases: Record<string, string> = { cancelled: 'canceled', proposed: 'submitted', in_progress: 'working' }
+export const statusParam = z.preprocess(
+  (value) => (typeof value === 'string' && Object.hasOwn(aliases, value) ? aliases[value] : value),
+  z.enum(statuses),
+)
 
 /** From the least urgent; the place in the list is the column that the work queue is sorted by. */
 export const priorities = ['low', 'normal', 'high', 'critical'] as const
@@ -19,7 +38,13 @@ export const artifact = contentOf({ name: z.string().min(1).max(limits.titleLeng
 export const check = z.strictObject({
   name: z.string().min(1).max(limits.titleLength),
   command: z.string().min(1).max(limits.noteLength),
+  verifier: z.enum(['other']).optional().describe('`other`: the evidence has to be of another agent than the owner'),
 })
+
+export const checksParam = z
+  .array(check)
+  .max(limits.checks)
+  .refine((checks) => new Set(checks.map(({ name }) => name)).size === checks.length, 'has two checks of one name')
 
 export const evidenceParam = z.strictObject({
   check: z.string().min(1).max(limits.titleLength).describe('the name of the check'),
@@ -35,6 +60,21 @@ export const failure = z.strictObject({
   reason: z.string().min(1).max(limits.nameLength),
   message: z.string().max(limits.noteLength),
   retryable: z.boolean().default(true),
+})
+
+export const inputRequestParam = z.strictObject({
+  key: z.string().min(1).max(limits.nameLength).describe('names the question; a later one of the same key replaces it'),
+  prompt: z.string().min(1).max(limits.noteLength).describe('the question'),
+  schema: json.optional().describe('JSON Schema that the answer has to meet'),
+  default: z.json().optional().describe('the answer, if nobody gives one before the deadline'),
+})
+
+export const inputRequest = inputRequestParam.extend({
+  attempt: z.int(),
+  requestedAt: instant,
+  answer: z.json().optional(),
+  answeredBy: agentName.optional().describe('`bridge` where the default became the answer'),
+  answeredAt: instant.optional(),
 })
 
 export const attempt = z.strictObject({
@@ -63,22 +103,29 @@ export const contractRow = z.strictObject({
   priority: z.enum(priorities),
   tags: z.array(z.string()),
   resources: z.array(claim).describe('locked from start to the end of the attempt'),
+  dependsOn: z.array(z.string()).describe('contracts to be completed before it is offered'),
+  blockedBy: z.array(z.string()).describe('those of them that are not completed'),
+  parentId: z.string().optional().describe('the contract that it is a part of'),
   attempt: z.int().describe('rises with every accept; 0 before the first'),
   attempts: z.array(attempt).describe(`the last ${limits.attemptsKept}`),
   failures: z.int().describe('attempts that failed or were lost'),
   maxAttempts: z.int(),
   retryBackoffMs: z.int(),
   notBefore: instant.optional().describe('not offered until then; absent once it has passed'),
+  dueAt: instant.optional().describe('when it should be done'),
+  overdue: z.literal(true).optional().describe('`dueAt` passed before it ended'),
   progress: z.number().optional().describe('0 to 1'),
   progressedAt: instant.optional().describe('when the owner last told of progress'),
   progressTimeoutMs: z.int().optional(),
   progressDueAt: instant.optional().describe('an attempt that has not been heard of by then is lost'),
   cancelRequestedAt: instant.optional(),
   cancelDueAt: instant.optional().describe('when the cancel is forced'),
+  inputRequests: z.array(inputRequest).describe(`the last ${limits.inputRequests}`),
+  inputDueAt: instant.optional().describe('when defaults become the answers that are missing'),
   generation: z.int().describe('1 at first; rises by 1 with every change'),
   artifacts: z.array(artifact),
   checks: z.array(check),
-  evidence: z.array(evidence),
+  evidence: z.array(evidence).describe('of the attempt, the last of each agent for each check'),
   result: z.json().optional(),
   error: failure.optional(),
   messageId: z.string().optional().describe('the message that brought it'),
@@ -90,17 +137,36 @@ export const contractRow = z.strictObject({
   endedAt: instant.optional(),
 })
 
+/** A contract as one who asks for it alone sees it. */
+export const contractView = contractRow.extend({
+  children: z
+    .partialRecord(z.enum(statuses), z.int())
+    .optional()
+    .describe('how many contracts name it as their parent, by status; absent when none does'),
+})
+
 /** A task that one agent asks for and another does. */
 export type Contract = z.output<typeof contractRow>
 export type Attempt = z.output<typeof attempt>
 export type Failure = z.output<typeof failure>
+export type Evidence = z.output<typeof evidence>
+export type InputRequest = z.output<typeof inputRequest>
 
 /** To whom a contract is offered: one agent, those with a capability, or anyone. */
 export const offeredTo = ({ assignee, capability }: Pick<Contract, 'assignee' | 'capability'>): string =>
   assignee !== undefined ? `@${assignee}` : capability !== undefined ? `#${capability}` : '*'
 
 /** Nobody has it and nothing stands against taking it. Time that passes clears `notBefore`, by an event. */
-export const isReady = ({ status, notBefore }: Contract): boolean => status === 'submitted' && notBefore === undefined
+export const isReady = ({ status, notBefore, blockedBy }: Contract): boolean =>
+  status === 'submitted' && notBefore === undefined && blockedBy.length === 0
+
+/** The keys under which a contract is found: its tags, and, while it is offered, what it waits for. */
+export const tagKey = (tag: string): string => `#${tag}`
+export const dependantKey = (contractId: string): string => `<${contractId}`
+
+/** When `dueAt` is to be told as passed. */
+export const dueDateOf = ({ status, dueAt, overdue }: Contract): string | undefined =>
+  overdue || isOver(status) ? undefined : dueAt
 
 export const contracts: Table<Contract> = {
   name: 'contracts',
@@ -113,6 +179,8 @@ export const contracts: Table<Contract> = {
     capability: 'TEXT',
     creator: 'TEXT',
     session: 'TEXT',
+    parent: 'TEXT',
+    overdue: 'INTEGER',
     priority: 'INTEGER',
     ready: 'INTEGER',
     offered: 'TEXT',
@@ -124,6 +192,8 @@ export const contracts: Table<Contract> = {
     capability: row.capability,
     creator: row.createdBy,
     session: row.session,
+    parent: row.parentId,
+    overdue: row.overdue && 1,
     priority: priorities.indexOf(row.priority),
     ready: isReady(row) ? 1 : 0,
     offered: offeredTo(row),
@@ -136,45 +206,28 @@ export const contracts: Table<Contract> = {
     ['capability'],
     ['creator'],
     ['session'],
+    ['parent', 'status'],
+    ['overdue', 'status'],
   ],
-  keys: (row) => row.tags,
-  deadline: (row) => [row.notBefore, row.progressDueAt, row.cancelDueAt].filter((at) => at !== undefined).sort()[0],
+  keys: ({ tags, status, blockedBy }) => [
+    ...tags.map(tagKey),
+    ...(status === 'submitted' ? blockedBy.map(dependantKey) : []),
+  ],
+  deadline: (row) =>
+    [row.notBefore, row.progressDueAt, row.cancelDueAt, row.inputDueAt, dueDateOf(row)]
+      .filter((at) => at !== undefined)
+      .sort()[0],
   about: (row) => ({ contractId: row.id, parties: [row.createdBy, row.assignee, row.owner] }),
 }
 
 export const openContractsOf = (read: Read, owner: string): Contract[] =>
   read.find(contracts, { where: { owner, status: openStatuses } })
 
-const noted = { note: 'what the caller said' }
-export const created = event('contract.created', contracts, 'A task is offered.')
-export const accepted = event('contract.accepted', contracts, 'An agent took it: an attempt begins.')
-export const started = event('contract.started', contracts, 'Its locks are held and work begins.', {
-  locks: 'the locks',
-})
-export const progressed = event('contract.progressed', contracts, 'The owner told how far it is.', noted)
-export const updated = event('contract.updated', contracts, 'Its terms changed, or an attempt was given time.', noted)
-export const completed = event('contract.completed', contracts, 'Done.', noted)
-export const failed = event('contract.failed', contracts, 'Failed for good: no attempts left, or not retryable.')
-export const attemptFailed = event(
-  'contract.attemptFailed',
-  contracts,
-  'An attempt failed or was lost; it is offered again.',
-)
-export const releasedContract = event(
-  'contract.released',
-  contracts,
-  'The owner gave it back; it is offered again.',
-  noted,
-)
-export const rejected = event('contract.rejected', contracts, 'The assignee will not do it.', noted)
-export const cancelRequested = event('contract.cancelRequested', contracts, 'The owner is asked to stop.', noted)
-export const canceled = event('contract.canceled', contracts, 'Called off.', noted)
-export const retried = event('contract.retried', contracts, 'Offered again, with one more attempt.')
-export const unblocked = event('contract.unblocked', contracts, 'Nothing stands against taking it any longer.')
-
 export const contractIdParam = id.describe('the contract')
 export const attemptParam = z.int().min(1).describe('the `attempt` that accept gave')
+export const ifGeneration = z.int().min(1).optional().describe('refuse when the contract has changed since')
 export const durations = {
   retryBackoff: ms(0, limits.retryBackoffMsMax),
   progressTimeout: ms(1_000, limits.progressTimeoutMsMax),
+  inputDeadline: ms(1_000, limits.inputDeadlineMsMax),
 }

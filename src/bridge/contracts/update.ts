@@ -3,7 +3,7 @@ import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { type Context, command, type Tx } from '../../protocol/method.js'
 import { later } from '../../protocol/time.js'
-import { agentName, json, note } from '../fields.js'
+import { agentName, instant, json, note } from '../fields.js'
 import { checkPatterns } from '../locks/queue.js'
 import {
   asOwner,
@@ -16,17 +16,18 @@ import {
   progressDueAt,
   refuseTransition,
 } from './change.js'
-import { createParams, resourcesParam } from './create.js'
+import { checkDueAt, createParams, resourcesParam } from './create.js'
+import { progressed, updated } from './events.js'
 import {
   artifact,
   attemptParam,
   type Contract,
   contractIdParam,
   contractRow,
+  ifGeneration,
   isOpen,
+  openStatuses,
   priorities,
-  progressed,
-  updated,
 } from './row.js'
 
 const terms = {
@@ -35,6 +36,7 @@ const terms = {
   assignee: agentName.optional(),
   resources: resourcesParam.optional(),
   priority: z.enum(priorities).optional(),
+  dueAt: instant.nullable().optional().describe('null for none'),
 }
 
 const params = {
@@ -45,7 +47,7 @@ const params = {
   artifacts: z.array(artifact).max(limits.artifacts).optional().describe('added; one of the same name is replaced'),
   metadata: json.optional().describe('merged into what is there'),
   ...terms,
-  ifGeneration: z.int().min(1).optional(),
+  ifGeneration,
 }
 type Params = z.output<z.ZodObject<typeof params>>
 
@@ -70,10 +72,10 @@ export const update = command({
     const contract =
       params.attempt === undefined
         ? find(tx, params.contractId)
-        : asOwner(tx, { contractId: params.contractId, attempt: params.attempt }, ctx.caller, ['accepted', 'working'])
-            .contract
+        : asOwner(tx, { contractId: params.contractId, attempt: params.attempt }, ctx.caller, openStatuses).contract
     if (byCreator) checkTerms(contract, params, ctx)
     checkGeneration(contract, params.ifGeneration)
+    checkDueAt(params.dueAt, ctx.now)
     checkSize({ ...contract, ...patchOf(contract, params) })
     if (params.attempt === undefined)
       return change(tx, updated, contract, patchOf(contract, params), ctx, besideOf(params))
@@ -100,6 +102,8 @@ function patchOf(contract: Contract, params: Params): Partial<Contract> {
   const given = { title, description, resources, assignee, priority, progress, statusMessage: note }
   return {
     ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)),
+    // A due date that is moved can pass once more.
+    ...(params.dueAt !== undefined && { dueAt: params.dueAt ?? undefined, overdue: undefined }),
     ...(params.artifacts && { artifacts: addArtifacts(contract, params.artifacts) }),
     ...(params.metadata && { metadata: { ...contract.metadata, ...params.metadata } }),
   }

@@ -7,21 +7,19 @@ import { capability, ms } from '../fields.js'
 import { awaitGrant, request } from '../locks/queue.js'
 import { lockRow } from '../locks/row.js'
 import { asOwner, change, checkGeneration, find, progressDueAt, refuseTransition } from './change.js'
+import { accepted, started, updated } from './events.js'
 import {
-  accepted,
   attemptParam,
   type Contract,
   contractIdParam,
   contractRow,
   contracts,
+  ifGeneration,
   isOpen,
   isReady,
   offeredTo,
-  started,
-  updated,
+  tagKey,
 } from './row.js'
-
-const ifGeneration = z.int().min(1).optional().describe('refuse when the contract has changed since')
 
 export const accept = command({
   name: 'contract.accept',
@@ -37,7 +35,9 @@ export const accept = command({
     checkOffered(tx, contract, ctx)
     checkGeneration(contract, params.ifGeneration)
     if (!isReady(contract)) {
-      refuse('NOT_READY', 'The contract is not offered yet.', { notBefore: contract.notBefore })
+      const { blockedBy, notBefore } = contract
+      const message = 'The contract is not offered yet: it waits for what `data.blockedBy` and `data.notBefore` name.'
+      refuse('NOT_READY', message, { blockedBy, notBefore })
     }
     return take(tx, contract, ctx)
   },
@@ -70,7 +70,8 @@ function take(tx: Tx, contract: Contract, ctx: Context): Contract {
   const attempt = contract.attempt + 1
   const attempts = [...contract.attempts, { n: attempt, owner, startedAt: ctx.now }].slice(-limits.attemptsKept)
   const taken = { ...contract, owner, session, status: 'accepted' as const, attempt, attempts, acceptedAt: ctx.now }
-  const patch = { ...taken, progressDueAt: progressDueAt(taken, ctx.now), error: undefined }
+  // Evidence is of an attempt: what was shown of the one before shows nothing of this.
+  const patch = { ...taken, progressDueAt: progressDueAt(taken, ctx.now), error: undefined, evidence: [] }
   return change(tx, accepted, contract, patch, ctx)
 }
 
@@ -83,7 +84,7 @@ export const next = command({
       .array(capability)
       .max(limits.capabilities)
       .optional()
-      .describe("take work for these; the agent's own unless named"),
+      .describe("take work for these of the agent's own capabilities; for all of them unless named"),
     tags: z
       .array(z.string().max(limits.nameLength))
       .min(1)
@@ -93,9 +94,15 @@ export const next = command({
     waitMs: ms(0, limits.waitMsMax).default(0).describe('wait this long for work to come, ms'),
   },
   result: contractRow.nullable(),
-  errors: [],
+  errors: ['FORBIDDEN'],
   run(tx, { capabilities, tags, waitMs }, ctx) {
-    const able = capabilities ?? capabilitiesOf(tx, ctx.caller.agent)
+    const own = capabilitiesOf(tx, ctx.caller.agent)
+    const able = capabilities ?? own
+    const lacking = able.filter((name) => !own.includes(name))
+    if (lacking.length > 0) {
+      const message = 'The agent has not said that it is capable of that: agent.update and session.open tell it.'
+      refuse('FORBIDDEN', message, { capabilities: lacking })
+    }
     const offers = [`@${ctx.caller.agent}`, ...able.map((name) => `#${name}`), '*']
     const first = firstReady(tx, offers, tags)
     if (first) return take(tx, first, ctx)
@@ -124,7 +131,7 @@ function firstReady(tx: Tx, offers: string[], tags: string[] | undefined): Contr
         where: { ready: 1, offered },
         order: ['-priority'],
         limit: 1,
-        ...(key !== undefined && { key }),
+        ...(key !== undefined && { key: tagKey(key) }),
       }),
     ),
   )
@@ -140,6 +147,7 @@ export const start = command({
     contractId: contractIdParam,
     attempt: attemptParam,
     waitMs: ms(0, limits.waitMsMax).default(0).describe('wait this long for the locks, ms'),
+    ifGeneration,
   },
   result: z.strictObject({ contract: contractRow, locks: z.array(lockRow) }),
   errors: [
@@ -147,6 +155,7 @@ export const start = command({
     'STALE_ATTEMPT',
     'INVALID_TRANSITION',
     'FORBIDDEN',
+    'GENERATION_MISMATCH',
     'LOCK_CONFLICT',
     'WAIT_TIMEOUT',
     'OVERLOADED',

@@ -1,0 +1,124 @@
+import { z } from 'zod'
+import { refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import { type Caller, type Context, command, isParked, type Tx } from '../../protocol/method.js'
+import { note } from '../fields.js'
+import { find, refuseTransition } from './change.js'
+import { acknowledgeCancel, cancel, complete, fail, reject, release, retry } from './end.js'
+import { input, provideInput, requestInput } from './input.js'
+import {
+  type Attempt,
+  artifact,
+  attemptParam,
+  type Contract,
+  contractIdParam,
+  contractRow,
+  evidenceParam,
+  failure,
+  ifGeneration,
+  isOpen,
+  openStatuses,
+  type Status,
+  statusParam,
+} from './row.js'
+import { accept, start } from './work.js'
+
+const params = {
+  contractId: contractIdParam,
+  status: statusParam.describe('the status wanted'),
+  attempt: attemptParam.optional().describe("the caller's current one unless named"),
+  ifGeneration,
+  note: note.optional(),
+  result: z.json().optional(),
+  artifacts: z.array(artifact).max(limits.artifacts).optional(),
+  evidence: z.array(evidenceParam).max(limits.evidence).optional(),
+  error: failure.optional().describe('for `failed`: why'),
+  requests: input.requests.optional().describe('for `input_required`: the questions'),
+  deadlineMs: input.deadlineMs,
+  responses: input.responses.optional().describe('for `working` again: the answers, by key'),
+}
+type Params = z.output<z.ZodObject<typeof params>>
+
+/** The statuses from which some verb leads to the one wanted, or answers that it is there already. */
+const from: Record<Status, readonly Status[]> = {
+  submitted: [...openStatuses, 'failed', 'rejected'],
+  accepted: ['submitted', ...openStatuses],
+  working: ['accepted', 'input_required'],
+  input_required: ['working'],
+  completed: ['working', 'completed'],
+  failed: [...openStatuses, 'failed'],
+  canceled: ['submitted', ...openStatuses, 'canceled'],
+  rejected: ['submitted', 'rejected'],
+}
+
+const outcomes: Partial<Record<Status, Attempt['outcome']>> = {
+  submitted: 'released',
+  completed: 'completed',
+  failed: 'failed',
+  canceled: 'canceled',
+}
+
+export const setStatus = command({
+  name: 'contract.setStatus',
+  summary: 'Asks for a status: does what the verb that leads there does, with its refusals.',
+  role: 'agent',
+  params,
+  result: contractRow,
+  errors: [
+    'NOT_FOUND',
+    'STALE_ATTEMPT',
+    'CLAIM_LOST',
+    'INVALID_TRANSITION',
+    'FORBIDDEN',
+    'GENERATION_MISMATCH',
+    'NOT_READY',
+    'CHECKS_FAILED',
+    'LOCK_CONFLICT',
+    'OVERLOADED',
+    'TOO_LARGE',
+  ],
+  run(tx, params, ctx) {
+    const contract = find(tx, params.contractId)
+    const repeated = isRepeated(contract, params, ctx.caller)
+    if (!repeated && !from[params.status].includes(contract.status)) refuseTransition(contract)
+    const given = { ...params, attempt: params.attempt ?? contract.attempt }
+    const answer = verbs[params.status](tx, given, ctx, contract, repeated)
+    if (isParked(answer)) throw new Error('A verb waits that was not told to')
+    return 'contract' in answer ? answer.contract : answer
+  },
+})
+
+/** The attempt was ended by this caller, in this way: the verb answers as it did then. */
+function isRepeated(contract: Contract, { status, attempt = contract.attempt }: Params, { agent }: Caller): boolean {
+  const ended = contract.attempts.find(({ n }) => n === attempt)
+  return ended?.outcome !== undefined && ended.outcome === outcomes[status] && ended.owner === agent
+}
+
+type Answer = ReturnType<typeof complete.run> | ReturnType<typeof start.run>
+type Given = Params & { attempt: number }
+
+/** The verb that leads to each status. None has a rule of its own here. */
+const verbs: Record<Status, (tx: Tx, given: Given, ctx: Context, now: Contract, repeated: boolean) => Answer> = {
+  submitted: (tx, given, ctx, { status }, repeated) =>
+    !repeated && !isOpen(status) ? retry.run(tx, given, ctx) : release.run(tx, given, ctx),
+  accepted: (tx, given, ctx) => accept.run(tx, given, ctx),
+  working(tx, given, ctx, { status }) {
+    if (status === 'accepted') return start.run(tx, { ...given, waitMs: 0 }, ctx)
+    const responses = given.responses ?? refuse('INVALID_PARAMS', 'Give the answers in `responses`.')
+    return provideInput.run(tx, { ...given, responses }, ctx)
+  },
+  input_required(tx, given, ctx) {
+    const requests = given.requests ?? refuse('INVALID_PARAMS', 'Say what is asked in `requests`.')
+    return requestInput.run(tx, { ...given, requests }, ctx)
+  },
+  completed: (tx, given, ctx) => complete.run(tx, given, ctx),
+  failed(tx, given, ctx) {
+    const error = given.error ?? { reason: 'FAILED', message: given.note ?? '', retryable: true }
+    return fail.run(tx, { ...given, error }, ctx)
+  },
+  canceled: (tx, given, ctx, { owner, status, cancelRequestedAt }, repeated) =>
+    repeated || (isOpen(status) && owner === ctx.caller.agent && cancelRequestedAt !== undefined)
+      ? acknowledgeCancel.run(tx, given, ctx)
+      : cancel.run(tx, given, ctx),
+  rejected: (tx, given, ctx) => reject.run(tx, given, ctx),
+}
