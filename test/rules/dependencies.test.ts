@@ -54,7 +54,12 @@ scenario(depends, 'it is offered when the last of them is completed, in the same
 
   let head = world.head()
   await complete(world, one.id)
-  assert.equal(world.types(head).slice(-4), ['contract.accepted', 'contract.started', 'contract.completed', 'contract.updated'])
+  assert.equal(world.types(head).slice(-4), [
+    'contract.accepted',
+    'contract.started',
+    'contract.completed',
+    'contract.updated',
+  ])
   assert.equal((await get(world, after.id)).blockedBy, [two.id])
   await refused(world.as('codex').call('contract.accept', { contractId: after.id }), 'NOT_READY')
 
