@@ -130,12 +130,25 @@ test('an idempotency key has effect once, whichever way it comes', async () => {
   assert.is(batch.status, 400)
 })
 
-test('what one has already is not sent again', async () => {
+test("what one has is sent again: a contract's parts change without its generation", async () => {
   const { json } = await to('/contracts', { body: { title: 'Known' } })
-  const path = `/contracts/${json.id}`
-  const same = await to(path, { headers: { 'If-None-Match': '"1"' } })
-  assert.equal([same.status, same.text, same.headers.get('ETag')], [304, '', '"1"'])
-  assert.is((await to(path, { headers: { 'If-None-Match': '"0"' } })).status, 200)
+  await to('/contracts', { body: { title: 'A part', parentId: json.id } })
+  const again = await to(`/contracts/${json.id}`, { headers: { 'If-None-Match': '"1"' } })
+  assert.equal([again.status, again.headers.get('ETag'), again.json.children], [200, '"1"', { submitted: 1 }])
+})
+
+test('a status is asked for, under the condition that nothing changed', async () => {
+  const { json } = await to('/contracts', { body: { title: 'Wanted' }, agent: 'planner' })
+  const path = `/contracts/${json.id}/status`
+  const patch = (body: object, headers = {}) => to(path, { method: 'PATCH', body, agent: 'worker', headers })
+  const stale = await patch({ status: 'accepted' }, { 'If-Match': '"2"' })
+  assert.equal([stale.status, stale.json.reason], [412, 'GENERATION_MISMATCH'])
+  const taken = await patch({ status: 'accepted' }, { 'If-Match': '"1"' })
+  assert.equal([taken.status, taken.json.status, taken.headers.get('ETag')], [200, 'accepted', '"2"'])
+  assert.is((await patch({ status: 'in_progress' })).json.status, 'working')
+  assert.is((await patch({ status: 'completed', result: 1 })).json.status, 'completed')
+  const ended = await patch({ status: 'working' })
+  assert.equal([ended.status, ended.json.reason], [409, 'INVALID_TRANSITION'])
 })
 
 test('workspaces are apart', async () => {

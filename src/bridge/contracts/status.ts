@@ -1,7 +1,16 @@
 import { z } from 'zod'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
-import { type Caller, type Context, command, isParked, type Tx } from '../../protocol/method.js'
+import {
+  type Caller,
+  type Context,
+  command,
+  isParked,
+  isSignalling,
+  type Parked,
+  type Signalling,
+  type Tx,
+} from '../../protocol/method.js'
 import { note } from '../fields.js'
 import { find, refuseTransition } from './change.js'
 import { acknowledgeCancel, cancel, complete, fail, reject, release, retry } from './end.js'
@@ -77,14 +86,13 @@ export const setStatus = command({
     'OVERLOADED',
     'TOO_LARGE',
   ],
+  http: { method: 'PATCH', path: '/contracts/:contractId/status', etag: 'generation', ifMatch: 'ifGeneration' },
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
     const repeated = isRepeated(contract, params, ctx.caller)
     if (!repeated && !from[params.status].includes(contract.status)) refuseTransition(contract)
     const given = { ...params, attempt: params.attempt ?? contract.attempt }
-    const answer = verbs[params.status](tx, given, ctx, contract, repeated)
-    if (isParked(answer)) throw new Error('A verb waits that was not told to')
-    return 'contract' in answer ? answer.contract : answer
+    return verbs[params.status](tx, given, ctx, contract, repeated)
   },
 })
 
@@ -94,31 +102,37 @@ function isRepeated(contract: Contract, { status, attempt = contract.attempt }: 
   return ended?.outcome !== undefined && ended.outcome === outcomes[status] && ended.owner === agent
 }
 
-type Answer = ReturnType<typeof complete.run> | ReturnType<typeof start.run>
+type Answer = z.input<typeof contractRow>
 type Given = Params & { attempt: number }
+
+/** No verb that is called here waits. */
+function atOnce<Result>(answer: Result | Parked<Result> | Signalling<Result>): Result {
+  if (isParked(answer) || isSignalling(answer)) throw new Error('A verb waits that was not told to')
+  return answer
+}
 
 /** The verb that leads to each status. None has a rule of its own here. */
 const verbs: Record<Status, (tx: Tx, given: Given, ctx: Context, now: Contract, repeated: boolean) => Answer> = {
   submitted: (tx, given, ctx, { status }, repeated) =>
-    !repeated && !isOpen(status) ? retry.run(tx, given, ctx) : release.run(tx, given, ctx),
-  accepted: (tx, given, ctx) => accept.run(tx, given, ctx),
+    !repeated && !isOpen(status) ? atOnce(retry.run(tx, given, ctx)) : atOnce(release.run(tx, given, ctx)),
+  accepted: (tx, given, ctx) => atOnce(accept.run(tx, given, ctx)),
   working(tx, given, ctx, { status }) {
-    if (status === 'accepted') return start.run(tx, { ...given, waitMs: 0 }, ctx)
+    if (status === 'accepted') return atOnce(start.run(tx, { ...given, waitMs: 0 }, ctx)).contract
     const responses = given.responses ?? refuse('INVALID_PARAMS', 'Give the answers in `responses`.')
-    return provideInput.run(tx, { ...given, responses }, ctx)
+    return atOnce(provideInput.run(tx, { ...given, responses }, ctx))
   },
   input_required(tx, given, ctx) {
     const requests = given.requests ?? refuse('INVALID_PARAMS', 'Say what is asked in `requests`.')
-    return requestInput.run(tx, { ...given, requests }, ctx)
+    return atOnce(requestInput.run(tx, { ...given, requests }, ctx))
   },
-  completed: (tx, given, ctx) => complete.run(tx, given, ctx),
+  completed: (tx, given, ctx) => atOnce(complete.run(tx, given, ctx)),
   failed(tx, given, ctx) {
     const error = given.error ?? { reason: 'FAILED', message: given.note ?? '', retryable: true }
-    return fail.run(tx, { ...given, error }, ctx)
+    return atOnce(fail.run(tx, { ...given, error }, ctx))
   },
   canceled: (tx, given, ctx, { owner, status, cancelRequestedAt }, repeated) =>
     repeated || (isOpen(status) && owner === ctx.caller.agent && cancelRequestedAt !== undefined)
-      ? acknowledgeCancel.run(tx, given, ctx)
-      : cancel.run(tx, given, ctx),
-  rejected: (tx, given, ctx) => reject.run(tx, given, ctx),
+      ? atOnce(acknowledgeCancel.run(tx, given, ctx))
+      : atOnce(cancel.run(tx, given, ctx)),
+  rejected: (tx, given, ctx) => atOnce(reject.run(tx, given, ctx)),
 }

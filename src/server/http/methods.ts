@@ -3,7 +3,7 @@ import type { Door, Who } from '../../engine/door.js'
 import { refuse } from '../../protocol/errors.js'
 import type { Method, Route } from '../../protocol/method.js'
 import { readParams } from './body.js'
-import { answerJson, PLAIN, WrongRequest } from './problem.js'
+import { answerJson, WrongRequest } from './problem.js'
 import { readQuery } from './query.js'
 import type { Handlers, Request, Router } from './router.js'
 
@@ -94,7 +94,7 @@ async function call(
     const given = withKey(request, name, params)
     const outcome = await door.request(request.get('grant'), whoOf(request), name, given, { signal })
     if ('refusal' in outcome) throw outcome.refusal
-    return respond(request, outcome.result, route)
+    return respond(outcome.result, route)
   } catch (error) {
     // Nobody hears it.
     if (signal.aborted) return new Response(null)
@@ -102,7 +102,7 @@ async function call(
   }
 }
 
-function respond({ req }: Request, json: string, route: Route | undefined): Response {
+function respond(json: string, route: Route | undefined): Response {
   if (!route?.etag && !route?.location) return answerJson(json, route?.status)
   const result: Record<string, unknown> = JSON.parse(json)
   const headers: Record<string, string> = {}
@@ -110,9 +110,5 @@ function respond({ req }: Request, json: string, route: Route | undefined): Resp
     headers.Location = route.location.replace(/:(\w+)/g, (_all, name) => encodeURIComponent(String(result[name])))
   }
   if (route.etag) headers.ETag = `"${result[route.etag]}"`
-  // RFC 9110, 13.1.2: who has this already is not sent it again.
-  if (route.method === 'GET' && headers.ETag !== undefined && req.header('If-None-Match') === headers.ETag) {
-    return new Response(null, { status: 304, headers: { ...PLAIN, ...headers } })
-  }
   return answerJson(json, route.status, headers)
 }
