@@ -26,7 +26,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   server: ['protocol', 'bridge', 'engine'],
   client: ['protocol', 'config', 'bridge (types)'],
   wiring: ['protocol', 'config', 'bridge', 'engine', 'store', 'server'],
-  cli: ['protocol', 'config', 'bridge', 'client', 'wiring'],
+  cli: ['protocol', 'config', 'bridge', 'client', 'wiring', 'server/mcp/index.ts'],
 }
 const ENTRIES = ['cli/main.ts', 'client/index.ts', 'client/node.ts']
 const FILE_LINES_MAX = 400

@@ -24,6 +24,8 @@ export const eventSchema = z.strictObject({
   data: z.record(z.string(), z.json()),
 })
 
+const otherFilters = z.array(z.strictObject(filterTerms)).min(1).max(limits.filters).optional().describe('any of them')
+
 /** The terms at the top level are one filter; `filters` adds others, any of which lets an event pass. */
 function filtersOf(params: Filter & { filters?: Filter[] | undefined }): Filter[] {
   const { types, topics, contractId, mine, filters = [] } = params
@@ -68,7 +70,7 @@ const subscribeTo = (known: ReadonlySet<string>) =>
     params: {
       after: cursorParam.default('latest'),
       ...filterTerms,
-      filters: z.array(z.strictObject(filterTerms)).min(1).max(limits.filters).optional().describe('any of them'),
+      filters: otherFilters,
     },
     result: z.strictObject({
       subscription: z.int().describe('counts from 1 on each socket'),
@@ -121,6 +123,7 @@ const readFrom = (known: ReadonlySet<string>) =>
     params: {
       after: cursorParam,
       ...filterTerms,
+      filters: otherFilters,
       limit: z.int().min(1).max(limits.pushEvents).default(100).describe('events looked at, not events found'),
       waitMs: ms(0, limits.pollMsMax).default(0).describe('at the end of the log, wait this long for an event, ms'),
     },

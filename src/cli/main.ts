@@ -4,6 +4,7 @@ import { addCalls } from './calls.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
 import { addStatus, addStop } from './life.js'
+import { addServe } from './mcp/serve.js'
 import { addStart } from './start.js'
 import { openTerminal } from './terminal.js'
 import { printableJson } from './text.js'
@@ -56,6 +57,8 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addStop(program)
   addStatus(program)
   addWatch(program)
+  program.commandsGroup('Agents:')
+  addServe(program)
   program.commandsGroup('Calls:')
   addCalls(program)
   return program

@@ -101,6 +101,13 @@ export const limits = {
   inputDeadlineMsMax: 30 * 86_400_000,
   progressTimeoutMs: 1_800_000,
   progressTimeoutMsMax: 7 * 86_400_000,
+  /** How long a tool for models waits before it answers: below the time-outs of their clients, ms. */
+  toolWaitMs: 45_000,
+  /** Texts in a tool's answer, in UTF-16 code units: whole ones, and those beside others. */
+  toolTextLength: 20_000,
+  toolNoteLength: 400,
+  /** News told with one tool's answer, and offers or messages by `wait`. */
+  toolNews: 20,
   /** Progress of one attempt is written at most once in this time; the last one wins. */
   progressEveryMs: 1_000,
   retryBackoffMs: 1_000,

@@ -219,6 +219,8 @@ interface MethodBase<Name extends string, Params extends z.ZodObject, Result ext
   /** It makes sense only on a socket. */
   socket?: true
   http?: Route
+  /** How it is offered to models. */
+  mcp?: ToolTerms
 }
 
 /** The route of its own that a method has over HTTP, besides `POST /v1/<noun>/<verb>`. */
@@ -234,6 +236,24 @@ export interface Route {
   etag?: string
   /** The parameter that `If-Match` stands for. */
   ifMatch?: string
+}
+
+/** A method as a tool for models. Every method but those of a socket is one in the full profile, with or without this. */
+export interface ToolTerms {
+  /** It is in the default profile, which is small. */
+  common?: true
+  /** What a model is told instead of the summary: what it is for, and what to do next. */
+  description?: string
+  /** Parameters left out, for they take much to explain and a model rarely needs them. */
+  omit?: readonly string[]
+  /** The answer is wanted whole; else only what is short of it. */
+  whole?: true
+  /** A wait for it may outlast the tool's call, and the answer is told later. */
+  lasts?: true
+  /** What it does cannot be made good: clients may ask their user first. */
+  destructive?: boolean
+  /** The same call twice does no more than once. */
+  idempotent?: boolean
 }
 
 export interface Command<

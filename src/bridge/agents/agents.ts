@@ -22,6 +22,7 @@ const list = query({
     }),
   ),
   errors: [],
+  mcp: { common: true, description: 'Who else works here, what each does and holds, and who waits for whom.' },
   run(read, { online, ...paging }, ctx) {
     const where = online === undefined ? {} : { where: { connected: online ? { from: 1 } : 0 } }
     const found = readPage(read, row.agents, where, paging)
@@ -75,6 +76,7 @@ const update = command({
   },
   result: row.agentRow,
   errors: [],
+  mcp: { idempotent: true },
   run(tx, { presence, note, capabilities }, ctx) {
     const agent = tx.get(row.agents, ctx.caller.agent)!
     const next = {

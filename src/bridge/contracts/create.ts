@@ -89,5 +89,11 @@ export const createContract = command({
   result: contractRow,
   errors: ['NOT_FOUND', 'BAD_RESOURCE', 'TOO_LARGE'],
   http: { method: 'POST', path: '/contracts', status: 201, location: '/contracts/:id', etag: 'generation' },
+  mcp: {
+    common: true,
+    description:
+      'Hands a task to another agent: one by name (assignee), any with a capability, or whoever takes it first. Say in the description all that it needs to know, in resources what it may edit. You are told when it is done.',
+    omit: ['maxAttempts', 'retryBackoffMs', 'notBefore', 'progressTimeoutMs', 'metadata'],
+  },
   run: (tx, params, ctx) => create(tx, params, ctx),
 })

@@ -26,6 +26,7 @@ export const get = query({
   result: contractView,
   errors: ['NOT_FOUND'],
   http: { method: 'GET', path: '/contracts/:contractId', etag: 'generation' },
+  mcp: { common: true, description: 'All of one contract: its description, attempts, result, artifacts and evidence.' },
   run(read, { contractId }) {
     const contract = find(read, contractId)
     const children = childrenOf(read, contractId)
@@ -91,6 +92,7 @@ export const history = query({
     }),
   ).extend({ truncatedBefore: z.string().optional().describe('earlier events have been removed') }),
   errors: ['NOT_FOUND'],
+  mcp: { whole: true },
   run(read, { contractId, page, limit = limits.pageItems }) {
     find(read, contractId)
     const { epoch, earliest } = read.bounds()

@@ -67,6 +67,12 @@ export const update = command({
     'BAD_RESOURCE',
     'TOO_LARGE',
   ],
+  mcp: {
+    common: true,
+    description:
+      'Tells how far your work on a contract is: progress and a note after every step. Its creator may change its terms.',
+    omit: ['metadata', 'ifGeneration'],
+  },
   run(tx, params, ctx) {
     const byCreator = params.attempt === undefined || Object.keys(terms).some((name) => name in params)
     const contract =

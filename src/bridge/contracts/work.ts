@@ -28,6 +28,7 @@ export const accept = command({
   params: { contractId: contractIdParam, ifGeneration },
   result: contractRow,
   errors: ['NOT_FOUND', 'CLAIM_LOST', 'INVALID_TRANSITION', 'FORBIDDEN', 'GENERATION_MISMATCH', 'NOT_READY'],
+  mcp: { whole: true, idempotent: true },
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
     if (isOpen(contract.status)) return acceptAgain(tx, contract, ctx)
@@ -95,6 +96,12 @@ export const next = command({
   },
   result: contractRow.nullable(),
   errors: ['FORBIDDEN'],
+  mcp: {
+    common: true,
+    description:
+      'Takes the most urgent contract that you can do; it is yours from then on. Then call contract_start with its id and attempt before you edit anything.',
+    whole: true,
+  },
   run(tx, { capabilities, tags, waitMs }, ctx) {
     const own = capabilitiesOf(tx, ctx.caller.agent)
     const able = capabilities ?? own
@@ -160,6 +167,11 @@ export const start = command({
     'WAIT_TIMEOUT',
     'OVERLOADED',
   ],
+  mcp: {
+    common: true,
+    description: 'Begins the work: takes all locks that the contract names, or waits in line for them.',
+    lasts: true,
+  },
   run(tx, params, ctx) {
     const { contract } = asOwner(tx, params, ctx.caller, ['accepted'])
     if (contract.resources.length === 0) return { contract: begin(tx, contract, [], ctx), locks: [] }

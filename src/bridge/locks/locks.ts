@@ -42,6 +42,13 @@ const acquire = command({
     'FORBIDDEN',
   ],
   http: { method: 'POST', path: '/locks', status: 201, location: '/locks/:lockId' },
+  mcp: {
+    common: true,
+    description:
+      'Takes locks on what you are about to edit, all or none: file:src/a.ts, file:src/**, or another scheme:name. A refusal says who holds them. Not needed for the resources of a contract that you have started.',
+    omit: ['contractId', 'attempt'],
+    lasts: true,
+  },
   run(tx, { resources, waitMs, ...params }, ctx) {
     const lock = request(tx, { resources, holder: ctx.caller.agent, ...leaseOf(tx, params, ctx) }, waitMs, ctx)
     if (lock.state === 'held') return lock
@@ -92,6 +99,7 @@ const renew = command({
   params: { ...ofLock, ttlMs: ttlMs.optional().describe('its new length, ms') },
   result: lockRow,
   errors: ['NOT_FOUND', 'FORBIDDEN', 'LOCK_LOST'],
+  mcp: { idempotent: true },
   run(tx, params, ctx) {
     const lock = ownHeld(tx, params, ctx)
     const ttlMs = params.ttlMs ?? lock.ttlMs
@@ -109,6 +117,7 @@ const release = command({
   result: z.strictObject({ lockId: z.string() }),
   errors: ['NOT_FOUND', 'FORBIDDEN', 'LOCK_LOST'],
   http: { method: 'DELETE', path: '/locks/:lockId' },
+  mcp: { common: true },
   run(tx, params, ctx) {
     const lock = ownHeld(tx, params, ctx)
     tx.drop(row.released, lock)
