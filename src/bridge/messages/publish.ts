@@ -48,6 +48,12 @@ export const publish = command({
   }),
   errors: ['NOT_FOUND', 'BAD_RESOURCE', 'TOO_LARGE'],
   http: { method: 'POST', path: '/publish_message', status: 201 },
+  mcp: {
+    common: true,
+    description:
+      'Sends a message to agents by name, to all with a capability, or to a topic. For work to be done use contract_create.',
+    omit: ['parts', 'contract', 'ephemeral', 'ttlMs', 'ackWithinMs'],
+  },
   run(tx, params, ctx) {
     checkAddress(params)
     if (params.ephemeral) return signal(tx, params, ctx)

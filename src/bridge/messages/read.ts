@@ -30,6 +30,7 @@ export const inbox = query({
   },
   result: listOf(messageRow),
   errors: [],
+  mcp: { whole: true },
   run(read, { state, waitMs, ...paging }, ctx) {
     const { agent } = ctx.caller
     const found = readPage(read, messages, { key: inboxKey(agent, state) }, paging)
@@ -71,6 +72,7 @@ export const thread = query({
   params: { threadId: id.describe("the thread's first message"), ...pageParams },
   result: listOf(messageRow),
   errors: ['NOT_FOUND'],
+  mcp: { whole: true },
   run(read, { threadId, ...paging }) {
     const found = readPage(read, messages, { where: { thread: threadId } }, paging)
     if (found.items.length === 0 && paging.page === undefined) {
@@ -90,6 +92,7 @@ export const ack = command({
   },
   result: z.strictObject({ changed: z.int().describe('receipts that rose') }),
   errors: ['NOT_FOUND', 'FORBIDDEN'],
+  mcp: { idempotent: true },
   run(tx, { messageIds, state }, ctx) {
     const { agent } = ctx.caller
     let changed = 0
