@@ -58,7 +58,7 @@ for (const era of ['old', 'new'] as const) {
     assert.is((started.contract as { status: string }).status, 'working')
     assert.is((started.locks as unknown[]).length, 1)
     await host.ask('contract_update', { contractId: id, attempt: 1, progress: 0.5, note: 'half' })
-    const done = await host.ask('contract_complete', { contractId: id, attempt: 1, result: { faster: 2 } })
+    const done = await host.ask('contract_set_status', { contractId: id, status: 'completed', result: { faster: 2 } })
     assert.is(done.status, 'completed')
     assert.equal((await wire.ask('contract.get', { contractId: id })).result, { faster: 2 })
   })

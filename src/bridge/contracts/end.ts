@@ -46,11 +46,7 @@ export const complete = command({
   },
   result: contractRow,
   errors: [...ownersErrors, 'CHECKS_FAILED', 'TOO_LARGE'],
-  mcp: {
-    common: true,
-    description: 'The work is done: your result in short, and what running the checks gave. Frees its locks.',
-    idempotent: true,
-  },
+  mcp: { idempotent: true },
   run(tx, params, ctx) {
     const { contract: open, repeated } = asOwner(tx, params, ctx.caller, ['working'], 'completed')
     if (repeated) return open
@@ -79,10 +75,6 @@ export const fail = command({
   params: { ...ofAttempt, error: row.failure },
   result: contractRow,
   errors: ownersErrors,
-  mcp: {
-    common: true,
-    description: 'The work cannot be done as it stands. It is offered again while attempts are left. Frees its locks.',
-  },
   run(tx, params, ctx) {
     const { contract, repeated } = asOwner(tx, params, ctx.caller, row.openStatuses, 'failed')
     return repeated ? contract : failAttempt(tx, contract, 'failed', params.error, ctx)

@@ -87,6 +87,13 @@ export const setStatus = command({
     'TOO_LARGE',
   ],
   http: { method: 'PATCH', path: '/contracts/:contractId/status', etag: 'generation', ifMatch: 'ifGeneration' },
+  mcp: {
+    common: true,
+    description:
+      'Ends or moves a contract: completed (with note, result, evidence for its checks), failed (with error), submitted (give it back, or retry), canceled, rejected, input_required (ask its creator: requests), working (answer: responses), accepted (take this very one). The end frees its locks.',
+    omit: ['ifGeneration'],
+    idempotent: true,
+  },
   run(tx, params, ctx) {
     const contract = find(tx, params.contractId)
     const repeated = isRepeated(contract, params, ctx.caller)

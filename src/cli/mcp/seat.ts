@@ -76,8 +76,8 @@ export function createSeat({ agent, kind, ...rest }: SeatOptions, { createDesk, 
     agent: () => client?.agent ?? agent ?? '',
     async call(method, params, { signal } = {}) {
       try {
-        const { waitMs = 0 } = params as { waitMs?: number }
-        const timeoutMs = waitMs + ANSWER_WITHIN_MS
+        const { waitMs } = params as { waitMs?: unknown }
+        const timeoutMs = (typeof waitMs === 'number' && waitMs > 0 ? waitMs : 0) + ANSWER_WITHIN_MS
         return await (await connection()).call(method as MethodName, params as never, {
           timeoutMs,
           ...(signal && { signal }),

@@ -20,7 +20,8 @@ const CONCERNS: Record<string, string | undefined> = {
   'contract.rejected': 'Offer it to another.',
   'contract.cancelRequested': 'Stop working on it now.',
   'contract.canceled': 'Stop if you were working on it.',
-  'contract.inputRequested': 'The worker asks: see the prompts in contract_get, and answer them.',
+  'contract.inputRequested':
+    'The worker asks: see the prompts in contract_get, answer with contract_set_status to working and responses.',
   'contract.inputProvided': 'Your question was answered: read it with contract_get and go on.',
   'contract.updated': undefined,
   'contract.dueDatePassed': undefined,
