@@ -10,6 +10,7 @@ import { eventSchema } from '../src/bridge/events.js'
 import { methods, nouns } from '../src/bridge/index.js'
 import { lockRow } from '../src/bridge/locks/row.js'
 import { messageRow } from '../src/bridge/messages/row.js'
+import { tokenRow } from '../src/bridge/tokens.js'
 import { errors } from '../src/protocol/errors.js'
 import { limits } from '../src/protocol/limits.js'
 
@@ -39,6 +40,7 @@ const TABLES: Record<string, () => string> = {
   lock: () => fieldTable(lockRow),
   message: () => fieldTable(messageRow),
   agent: () => fieldTable(agentRow),
+  token: () => fieldTable(tokenRow),
 }
 
 /** The document with every table between its markers made anew. */

@@ -1,12 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Logger, pino } from 'pino'
 import { nouns } from './bridge/index.js'
 import type { Config } from './config.js'
 import { systemClock } from './engine/clock.js'
-import { createDoor, type Grant, type Served } from './engine/door.js'
+import { createDoor, type Door, type Grant, type Served } from './engine/door.js'
 import { createEngine, type Outcome } from './engine/engine.js'
 import type { Random } from './engine/ports.js'
 import { createTail } from './engine/tail.js'
@@ -32,6 +31,9 @@ export interface Daemon {
 /** When this process began to be a daemon, by the clock that only rises. */
 const beganMs = performance.now()
 
+/** Whoever has yet to prove anything: no workspace is made for it. */
+const AGENT: Grant = { role: 'agent', operator: false }
+
 /** How long sockets have to answer the goodbye, ms. */
 const GOODBYE_MS = 1_000
 
@@ -51,7 +53,12 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   const workspaces = new Map<string, Workspace>()
   const key = randomBytes(32).toString('base64url')
   const hosts = new Set<string>()
-  const guard = createGuard({ token: home.token, hosts: () => hosts, nowMs: () => performance.now() })
+  const guard = createGuard({
+    token: home.token,
+    hosts: () => hosts,
+    nowMs: () => performance.now(),
+    tokensOf: (name) => (home.hasWorkspace(name) ? workspace(name, AGENT).engine.read : undefined),
+  })
   const fault = (error: unknown) => refuseFault(error, logger)
   const door = createDoor({ clock: systemClock, workspace, fault })
   const ready = () => [...workspaces.values()].every(({ failed }) => !failed)
@@ -97,7 +104,12 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   function workspace(name: string, { operator }: Grant): Served {
     const open = workspaces.get(name)
     if (open) return open
-    if (!operator && !existsSync(home.databaseFile(name))) refuse('NOT_FOUND', 'There is no workspace of that name.')
+    if (!home.hasWorkspace(name)) {
+      if (!operator) refuse('NOT_FOUND', 'There is no workspace of that name.')
+      const other = home.workspaces().find((known) => known.toLowerCase() === name.toLowerCase())
+      // Some file systems would take one for the other.
+      if (other) refuse('INVALID_PARAMS', `There is a workspace ${other}: names that differ in case only are one name.`)
+    }
     if (workspaces.size >= limits.workspaces) {
       refuse(
         'OVERLOADED',
@@ -114,13 +126,13 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   }
 
   function openWorkspace(name: string): Served {
-    const opened = serveWorkspace(name, home, logger)
+    const opened = serveWorkspace(name, home, logger, door)
     workspaces.set(name, opened)
     return opened
   }
 }
 
-function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
+function serveWorkspace(name: string, home: Home, logger: Logger, door: Door): Workspace {
   const tables = nouns.flatMap((noun) => noun.tables)
   const store = openStore(home.databaseFile(name), tables)
   const report = (fault: unknown, requestId: string) =>
@@ -143,6 +155,8 @@ function serveWorkspace(name: string, home: Home, logger: Logger): Workspace {
     store: store.stats,
   }
   const opened: Workspace = { engine, tail, store, runtime, failed: false }
+  // Before the tail: whoever was put out is told nothing more.
+  engine.signals.on('committed', door.committed)
   engine.signals.on('committed', tail.committed)
   engine.signals.on('signalled', tail.signalled)
   engine.signals.on('failed', () => {

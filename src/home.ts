@@ -23,6 +23,9 @@ export interface Home {
   tokenFile: string
   token: string
   databaseFile(workspace: string): string
+  /** Names of the workspaces there are, as they were given. */
+  workspaces(): string[]
+  hasWorkspace(name: string): boolean
   announce(daemon: DaemonFile): void
   /** Takes back what was announced, and lets another daemon in. */
   release(): void
@@ -47,11 +50,15 @@ function openHome(folder: string, unlock: () => void): Home {
   const tokenFile = join(folder, 'token')
   // What a daemon that was killed left behind: nobody may look for it where another process may listen by now.
   rmSync(daemonFile, { force: true })
+  const workspaces = () => readdirSync(join(folder, 'workspaces')).flatMap((name) => /^(.+)\.db$/.exec(name)?.[1] ?? [])
   return {
     folder,
     tokenFile,
     token: readToken(tokenFile),
     databaseFile: (workspace) => join(folder, 'workspaces', `${workspace}.db`),
+    workspaces,
+    // By its exact name, which a file system that does not tell cases apart would not ask for.
+    hasWorkspace: (name) => workspaces().includes(name),
     announce: (daemon) => explain(daemonFile, () => replaceFile(daemonFile, `${JSON.stringify(daemon, null, 2)}\n`)),
     release() {
       try {

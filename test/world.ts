@@ -16,7 +16,8 @@ import { eventSchema } from '../src/bridge/events.js'
 import { type MethodName, methods, nouns, type ParamsOf, type ResultOf } from '../src/bridge/index.js'
 import { lockRow } from '../src/bridge/locks/row.js'
 import { messageRow, type Signal as SignalRow } from '../src/bridge/messages/row.js'
-import { type Connection, createDoor } from '../src/engine/door.js'
+import { tokenRow } from '../src/bridge/tokens.js'
+import { type Connection, createDoor, type Grant } from '../src/engine/door.js'
 import { createEngine, type Engine, type Outcome } from '../src/engine/engine.js'
 import type { Clock, Random, Store } from '../src/engine/ports.js'
 import { createTail } from '../src/engine/tail.js'
@@ -46,6 +47,8 @@ export interface ActorOptions {
   capabilities?: string[]
   graceMs?: number
   resume?: { session: string; resumeKey: string }
+  /** What its token allows, beside the role. */
+  grant?: Partial<Grant>
 }
 
 /** One event as the log keeps it. */
@@ -208,8 +211,6 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       report: (fault) => faults.push(fault),
     })
     const tail = createTail(engine.read, clock, (fault) => faults.push(fault))
-    engine.signals.on('committed', tail.committed)
-    engine.signals.on('signalled', tail.signalled)
     const runtime = {
       version: '0',
       workspace: 'default',
@@ -224,6 +225,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
         throw error
       },
     })
+    engine.signals.on('committed', door.committed)
+    engine.signals.on('committed', tail.committed)
+    engine.signals.on('signalled', tail.signalled)
     return { store, engine, tail, door, current }
   }
 
@@ -340,7 +344,7 @@ function createActor(agent: string, options: ActorOptions, { door, alive, idle, 
   let closedWith: number | undefined
   let writable = true
   const connection: Connection = door.connect(
-    { role: options.role ?? 'agent', operator: false },
+    { role: options.role ?? 'agent', operator: false, ...options.grant },
     {
       takesSignals: true,
       push: (head, rest) => void frames.push(JSON.parse(head + rest.toString())),
@@ -415,6 +419,7 @@ const anywhere: readonly Reason[] = [
   'FORBIDDEN',
   'IDEMPOTENCY_CONFLICT',
   'OVERLOADED',
+  'RATE_LIMITED',
   'SHUTTING_DOWN',
 ]
 
@@ -432,7 +437,7 @@ function read(name: string, outcome: Outcome): unknown {
   return parsed.data
 }
 
-const rows = { contract: contractRow, lock: lockRow, message: messageRow, agent: agentRow }
+const rows = { contract: contractRow, lock: lockRow, message: messageRow, agent: agentRow, token: tokenRow }
 const declared = new Map(nouns.flatMap((noun) => noun.events).map((def) => [def.type, def]))
 
 /** An event as its declaration promises: the whole row, or null and what it was; beside it what is declared, no more. */

@@ -7,10 +7,11 @@ import { eventNoun } from './events.js'
 import { lockNoun } from './locks/locks.js'
 import { messageNoun } from './messages/messages.js'
 import { bridgeNoun } from './status.js'
+import { tokenNoun } from './tokens.js'
 
 // The registry: everything that can be said to the bridge. Every surface is derived from it.
 
-const acting = [bridgeNoun, agentNoun, messageNoun, contractNoun, lockNoun] as const
+const acting = [bridgeNoun, agentNoun, messageNoun, contractNoun, lockNoun, tokenNoun] as const
 const served = [
   ...acting,
   eventNoun(acting.flatMap((noun): readonly EventDef[] => noun.events).map(({ type }) => type)),
@@ -36,3 +37,4 @@ export type ParamsOf<Name extends MethodName> = z.input<Named<Name>['params']>
 export type ResultOf<Name extends MethodName> = z.output<Named<Name>['result']>
 
 export { isKnown, sessionDropped } from './agents/sessions.js'
+export { revoked as tokenRevoked, tokenIdOf, tokens, workspaceOfToken } from './tokens.js'

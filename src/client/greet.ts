@@ -13,6 +13,10 @@ const GOODBYE_WITHIN_MS = 1_000
 
 const GOODBYE_CODE = 1000
 const TAKEN_OVER_CODE = 4409
+const REVOKED_CODE = 4403
+
+/** Closed with one of these, another socket would be closed the same way. */
+const finalCodes = new Set<number | undefined>([GOODBYE_CODE, TAKEN_OVER_CODE, REVOKED_CODE])
 
 /** What `session.open` answers. */
 export type Session = ResultOf<'session.open'>
@@ -73,6 +77,7 @@ export function readMessage(text: string): Message | undefined {
 
 export function errorOf({ code, reason, error }: SocketEnd): Error {
   if (error) return error
+  if (code === REVOKED_CODE) return new ConnectionError('The token was revoked.', code)
   if (code === TAKEN_OVER_CODE) return new ConnectionError('The session was resumed on another socket.', code)
   return new ConnectionError(`The connection was lost (${code}${reason && `: ${reason}`}).`, code)
 }
@@ -80,5 +85,5 @@ export function errorOf({ code, reason, error }: SocketEnd): Error {
 /** Trying again would change nothing or, after a takeover, begin a fight. A daemon with a fault may be restarted. */
 export function isFinal(error: Error): boolean {
   if (error instanceof CallError) return !error.retry && error.reason !== 'INTERNAL'
-  return error instanceof ConnectionError && (error.closeCode === TAKEN_OVER_CODE || error.closeCode === GOODBYE_CODE)
+  return error instanceof ConnectionError && finalCodes.has(error.closeCode)
 }

@@ -18,8 +18,8 @@ const reading = [
   'unsubscribe',
 ] as const
 
-/** Nouns whose commands are about the connection itself: they take no key and are never sent twice. */
-const keyless = ['session'] as const
+/** Nouns whose commands are about who comes in: what they answer is secret and kept nowhere, so they are never sent twice. */
+const keyless = ['session', 'token'] as const
 
 const readingVerbs: ReadonlySet<string> = new Set(reading)
 const keylessNouns: ReadonlySet<string> = new Set(keyless)
@@ -32,8 +32,9 @@ export type Repeat = 'freely' | 'by-key' | 'never'
 
 export function repeatOf(method: string): Repeat {
   const [noun = '', verb = ''] = method.split('.')
-  if (keylessNouns.has(noun) || bound.has(verb)) return 'never'
-  return readingVerbs.has(verb) ? 'freely' : 'by-key'
+  if (bound.has(verb)) return 'never'
+  if (readingVerbs.has(verb)) return 'freely'
+  return keylessNouns.has(noun) ? 'never' : 'by-key'
 }
 
 type Unkeyed = `${string}.${(typeof reading)[number]}` | `${(typeof keyless)[number]}.${string}`

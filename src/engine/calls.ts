@@ -22,12 +22,16 @@ export function advance(house: House, state: State): void {
 
 function make(house: House, state: State, { params, done }: Pending, method: Method | undefined): void {
   const answer = (outcome: Outcome) => {
+    // It was dismissed meanwhile, and is answered.
+    if (state.visits && !state.open.delete(answer)) return
     state.unanswered--
     if (!state.gone) done(outcome)
   }
+  if (state.visits) state.open.add(answer)
   try {
     if (state.barred) return answer(state.barred)
     if (state.over) refuse('INVALID_REQUEST', 'The session was closed, and with it this socket.')
+    house.rates.take(state.grant)
     if (!method) refuse('METHOD_NOT_FOUND', 'There is no method of that name: rpc.discover lists them.')
     if (method.socket && !state.peer) refuse('INVALID_REQUEST', `${method.name} needs a socket: connect to /ws.`)
     if (method.name === 'session.open') {

@@ -42,6 +42,7 @@ export function runRule(core: Core, batch: Batch, rule: Rule): void {
 export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, { rule: Rule }>): void {
   if (again && !core.waiting.stillWaits(again)) return
   const refusal = attempt(core, batch, call.caller, (tx) => {
+    for (const noun of core.options.nouns) noun.admit?.(tx, call.caller)
     const keyed = keyedOf(core, call)
     if (keyed && !again) {
       const known = recall(core, keyed)

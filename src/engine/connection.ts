@@ -2,6 +2,7 @@ import type { Caller, Role, Runtime } from '../protocol/method.js'
 import { type Instant, toInstant } from '../protocol/time.js'
 import type { Engine, Outcome } from './engine.js'
 import type { Clock } from './ports.js'
+import { createRates, type Rates } from './rates.js'
 import type { Sink, Tail } from './tail.js'
 
 // What the door knows of everyone who has come in, on a socket or without one.
@@ -19,6 +20,9 @@ export interface Grant {
   operator: boolean
   agent?: string
   workspace?: string
+  tokenId?: string
+  /** Calls a minute; not limited unless told. */
+  ratePerMinute?: number | undefined
 }
 
 /** The other end of a connection. */
@@ -74,6 +78,8 @@ export interface State {
   /** A session is being opened or closed: what comes behind it has to wait for what comes of it. */
   turning: boolean
   unanswered: number
+  /** A visitor's calls that were made and are not answered. */
+  open: Set<(outcome: Outcome) => void>
   waiting: number
   opened?: Opened
   /** Why no call of this connection can be made. */
@@ -90,6 +96,7 @@ export interface State {
 export interface House {
   options: DoorOptions
   connections: Set<State>
+  rates: Rates
   lastSeenAt(served: Served, agent: string): Instant | undefined
   /** Keeps when somebody who leaves was last seen. */
   remember(state: State): void
@@ -101,6 +108,7 @@ export function createHouse(options: DoorOptions): House {
   return {
     options,
     connections,
+    rates: createRates(options.clock),
     lastSeenAt(served, agent) {
       let ms = left.get(served)?.get(agent)
       for (const { opened, lastSeenMs } of connections) {
@@ -124,6 +132,7 @@ export const createState = ({ options }: House, grant: Grant, peer: Peer | undef
   inFlight: 0,
   turning: false,
   unanswered: 0,
+  open: new Set(),
   waiting: 0,
   gone: false,
   over: false,

@@ -1,5 +1,7 @@
+import { tokenRevoked } from '../bridge/index.js'
 import { BridgeError, refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
+import type { Happened } from '../protocol/method.js'
 import { advance } from './calls.js'
 import {
   type Connection,
@@ -12,7 +14,7 @@ import {
   type State,
 } from './connection.js'
 import type { Outcome } from './engine.js'
-import { leave, visit, type Who } from './entrance.js'
+import { dismiss, leave, visit, type Who } from './entrance.js'
 
 export type { Connection, DoorOptions, Grant, Peer, Served } from './connection.js'
 export type { Who } from './entrance.js'
@@ -34,6 +36,8 @@ export interface Door {
     params: Record<string, unknown>,
     options?: { signal?: AbortSignal },
   ): Promise<Outcome>
+  /** What was committed in any workspace: the sockets of a token that was revoked are closed. */
+  committed(events: readonly Happened[]): void
 }
 
 export function createDoor(options: DoorOptions): Door {
@@ -72,6 +76,13 @@ export function createDoor(options: DoorOptions): Door {
           resolve(outcome)
         })
       }),
+    committed(events) {
+      for (const { type, subject } of events) {
+        if (type !== tokenRevoked.type) continue
+        house.rates.forget(subject)
+        for (const state of house.connections) if (state.grant.tokenId === subject) dismiss(house, state)
+      }
+    },
   }
 }
 

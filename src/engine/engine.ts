@@ -180,6 +180,7 @@ function runQuery(core: Core, call: QueryCall, again?: WaitingCall): void {
   if (again && !core.waiting.stillWaits(again)) return
   try {
     const now = toInstant(Math.max(clock.wallMs(), toMs(core.now)))
+    for (const noun of core.options.nouns) noun.admit?.(core.committed, call.caller)
     const result = call.method.run(core.committed, call.params, { now, caller: call.caller, ...call.context })
     if (!isParked(result)) return answer(core, call, { result: JSON.stringify(result) }, again)
     if (again) return core.waiting.keep(again, result)

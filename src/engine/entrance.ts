@@ -1,5 +1,5 @@
 import { isKnown, methods, sessionDropped } from '../bridge/index.js'
-import { refuse } from '../protocol/errors.js'
+import { BridgeError, refuse } from '../protocol/errors.js'
 import type { Caller, Command, Method } from '../protocol/method.js'
 import type { Grant, House, Served, State } from './connection.js'
 import type { Outcome } from './engine.js'
@@ -55,6 +55,9 @@ export function visit(house: House, state: State, who: Who, then: () => void): v
 function placeOf(house: House, grant: Grant, params: Record<string, unknown>): { served: Served; caller: Caller } {
   const caller = callerOf(grant, params.agent as string)
   const name = (params.workspace as string | undefined) ?? grant.workspace ?? DEFAULT_WORKSPACE
+  if (grant.workspace !== undefined && grant.workspace !== name) {
+    refuse('FORBIDDEN', `This token is for the workspace ${grant.workspace} alone.`)
+  }
   return { served: house.options.workspace(name, grant), caller }
 }
 
@@ -62,7 +65,8 @@ function placeOf(house: House, grant: Grant, params: Record<string, unknown>): {
 function callerOf(grant: Grant, agent: string): Caller {
   if (agent === 'bridge') refuse('FORBIDDEN', 'The name "bridge" is the daemon\'s own.')
   if (grant.agent !== undefined && grant.agent !== agent) refuse('FORBIDDEN', `This token is ${grant.agent}'s alone.`)
-  return { agent, role: grant.role, unverified: grant.operator }
+  const { role, operator, tokenId } = grant
+  return { agent, role, unverified: operator, ...(tokenId !== undefined && { tokenId }) }
 }
 
 /** Runs session.open; what else the connection sends waits for what comes of it. */
@@ -106,6 +110,17 @@ function enter(house: House, state: State, served: Served, caller: Caller, { ses
   state.opened = { served, session, connects, caller: connects === undefined ? caller : { ...caller, session } }
   // The socket closed while its session was being opened.
   if (state.gone) leave(house, state)
+}
+
+/** Its token was revoked: a socket is closed on what it asked; a request is answered, with what it waits for given up. */
+export function dismiss(house: House, state: State): void {
+  if (state.peer) {
+    leave(house, state)
+    return state.peer.close(4403, 'the token was revoked')
+  }
+  const outcome = { refusal: new BridgeError('UNAUTHENTICATED', 'The token was revoked.') }
+  state.barred = outcome
+  for (const answer of [...state.open]) answer(outcome)
 }
 
 /** The connection follows nothing and waits for nothing any more; a session that hangs on it begins its grace. */

@@ -71,6 +71,9 @@ export const limits = {
   schemaTerms: 256,
   /** Sessions one agent may have at a time. */
   agentSessions: 32,
+  /** Tokens of one workspace, and the highest rate one can be held to, calls a minute. */
+  workspaceTokens: 1_000,
+  ratePerMinuteMax: 1_000_000,
   /** Blockers told to one who waits or is refused; there may be more. */
   blockersTold: 32,
   /** Alternatives of all patterns of one lock request together. */

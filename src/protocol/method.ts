@@ -18,6 +18,8 @@ export interface Caller {
   /** The name was chosen by a holder of the operator's token. */
   unverified: boolean
   session?: string
+  /** The agent's token it came with; absent for the operator. */
+  tokenId?: string
 }
 
 export type Value = string | number | null
@@ -309,6 +311,8 @@ export interface Noun {
   tables: readonly Table<object>[]
   events: readonly EventDef[]
   methods: readonly Method[]
+  /** Before each call: throws when its caller may do nothing any more, whatever it was let in with. */
+  admit?(read: Read, caller: Caller): void
   /** After each command, with what has happened since it was last called: emits what follows from that. */
   settle?(tx: Tx, happened: readonly Happened[], ctx: Context): void
   /** A row's deadline has passed: emits what that means. Keyed by table name. */

@@ -1,7 +1,9 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { tokenIdOf, tokens, workspaceOfToken } from '../bridge/index.js'
 import type { Grant } from '../engine/door.js'
 import { refuse } from '../protocol/errors.js'
+import type { Read } from '../protocol/method.js'
 
 const BEARER = 'agent-bridge.bearer.'
 /** The subprotocol that a browser offers beside the one that carries its token; it alone is echoed. */
@@ -22,13 +24,15 @@ export interface GuardOptions {
   /** Origins of pages that may connect, besides the daemon's own; none unless named. */
   origins?: ReadonlySet<string>
   nowMs(): number
+  /** A workspace's committed rows; undefined when there is no such workspace. */
+  tokensOf(workspace: string): Read | undefined
 }
 
 /** Failed logins allowed in a window, for everyone together: tokens are not to be guessed, on loopback neither. */
 const FAILURES_MAX = 100
 const WINDOW_MS = 60_000
 
-export function createGuard({ token, hosts, origins = new Set(), nowMs }: GuardOptions): Guard {
+export function createGuard({ token, hosts, origins = new Set(), nowMs, tokensOf }: GuardOptions): Guard {
   const expected = digest(token)
   let failures = 0
   let windowFrom = 0
@@ -47,6 +51,8 @@ export function createGuard({ token, hosts, origins = new Set(), nowMs }: GuardO
       const given = tokenOf(request)
       // Whoever has the token is let in also while others guess: else anyone on this machine could lock everyone out.
       if (given !== undefined && timingSafeEqual(digest(given), expected)) return { role: 'admin', operator: true }
+      const grant = given === undefined ? undefined : agentGrant(given, tokensOf)
+      if (grant) return grant
       const now = nowMs()
       if (now - windowFrom > WINDOW_MS) {
         windowFrom = now
@@ -57,6 +63,20 @@ export function createGuard({ token, hosts, origins = new Set(), nowMs }: GuardO
       return refuse('UNAUTHENTICATED', 'The token is missing or wrong: the daemon prints where it is kept.')
     },
   }
+}
+
+/** What an agent's token allows, read anew each time: one that was revoked a moment ago is not known any more. */
+function agentGrant(given: string, tokensOf: GuardOptions['tokensOf']): Grant | undefined {
+  const workspace = workspaceOfToken(given)
+  const read = workspace === undefined ? undefined : tokensOf(workspace)
+  if (workspace === undefined || read === undefined) return undefined
+  const hash = digest(given)
+  const tokenId = tokenIdOf(hash.toString('hex'))
+  const row = read.get(tokens, tokenId)
+  const expected = Buffer.from(String(read.secret(tokens, tokenId)?.hash), 'hex')
+  if (row === undefined || expected.length !== hash.length || !timingSafeEqual(hash, expected)) return undefined
+  const { role, agent, ratePerMinute } = row
+  return { role, operator: false, agent, workspace, tokenId, ratePerMinute }
 }
 
 /** Of equal length, so that comparing takes the same time whatever was sent. */
