@@ -218,6 +218,24 @@ scenario(locks, 'giving one of them back does not end it', async (world) => {
   assert.is((await codex.call('contract.get', { contractId })).status, 'working')
 })
 
+for (const waited of [false, true]) {
+  scenario(locks, `the one it ${waited ? 'waited' : 'did not wait'} for ends with the attempt only`, async (world) => {
+    const contractId = await accepted(world)
+    const codex = world.as('codex')
+    const held = waited ? await hold(world.as('gemini'), 'file:src/a.ts') : undefined
+    const call = codex.call('contract.start', { contractId, attempt: 1, waitMs: 60_000 })
+    await world.idle()
+    if (held) await release(world.as('gemini'), held)
+    const [lock] = (await call).locks
+    const head = world.head()
+    const refusal = await refused(release(codex, lock!), 'FORBIDDEN')
+    assert.equal(refusal.facts, { contractId, attempt: 1 })
+    assert.is(world.head(), head)
+    await codex.call('contract.release', { contractId, attempt: 1 })
+    assert.equal((await codex.call('lock.list', { holder: 'codex' })).items, [])
+  })
+}
+
 scenario(locks, 'one for a contract takes its open attempt, by its owner', async (world) => {
   const contractId = await accepted(world)
   await refused(hold(world.as('gemini'), 'file:a', { contractId, attempt: 1 }), 'FORBIDDEN')

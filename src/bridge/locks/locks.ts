@@ -120,6 +120,12 @@ const release = command({
   mcp: { common: true },
   run(tx, params, ctx) {
     const lock = ownHeld(tx, params, ctx)
+    if (lock.starts) {
+      const { contractId, attempt } = lock
+      const message =
+        'The contract is worked on under this lock: complete, fail or release the contract, and it is free.'
+      refuse('FORBIDDEN', message, { contractId, attempt })
+    }
     tx.drop(row.released, lock)
     return { lockId: lock.lockId }
   },

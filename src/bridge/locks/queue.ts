@@ -29,7 +29,7 @@ export function request(tx: Tx, asked: Asked, waitMs: number, ctx: Context): Loc
   }
   const obstacles = obstaclesOf(tx, asked, limits.blockersTold)
   const lock: Lock = { lockId: ctx.newId('lck'), state: 'waiting', ...asked, requestedAt: ctx.now }
-  if (obstacles.length === 0) return grant(tx, { ...lock, starts: undefined }, ctx)
+  if (obstacles.length === 0) return grant(tx, lock, ctx)
   if (waitMs === 0) refuseConflict(obstacles, ctx)
   return enqueue(tx, { ...lock, expiresAt: later(ctx.now, waitMs) }, obstacles, ctx)
 }

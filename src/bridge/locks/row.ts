@@ -24,7 +24,10 @@ export const lockRow = z.strictObject({
   resources: z.array(claim),
   contractId: z.string().optional(),
   attempt: z.int().optional(),
-  starts: z.literal(true).optional().describe('waiting: when granted, the contract starts'),
+  starts: z
+    .literal(true)
+    .optional()
+    .describe('of the start of a contract: with it the work begins, and it ends with the attempt'),
   reason: z.string().max(limits.reasonLength).optional(),
   requestedAt: instant,
   acquiredAt: instant.optional(),
