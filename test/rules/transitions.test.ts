@@ -314,34 +314,6 @@ order.run()
 
 const who = suite('contracts: who may do what')
 
-scenario(who, 'the creator, and an admin in its place', async (world) => {
-  for (const verb of ['cancel', 'retry'] as const) {
-    const contractId = await bring[verb === 'cancel' ? 'submitted' : 'failed'](world)
-    await refused(world.as('codex').call(`contract.${verb}`, { contractId }), 'FORBIDDEN')
-    await world.as('operator', { role: 'admin' }).call(`contract.${verb}`, { contractId })
-  }
-  const contractId = await bring.submitted(world)
-  await refused(world.as('codex').call('contract.update', { contractId, note: 'mine' }), 'FORBIDDEN')
-  const admin = world.as('operator', { role: 'admin' })
-  assert.is((await admin.call('contract.update', { contractId, title: 'better' })).title, 'better')
-})
-
-scenario(who, 'only the owner works, whatever the role of another', async (world) => {
-  const contractId = await bring.working(world)
-  const admin = world.as('operator', { role: 'admin' })
-  for (const verb of ['complete', 'release', 'acknowledgeCancel'] as const) {
-    await refused(admin.call(`contract.${verb}`, { contractId, attempt: 1 }), 'FORBIDDEN')
-  }
-  await refused(admin.call('contract.fail', { contractId, attempt: 1, error }), 'FORBIDDEN')
-  await refused(admin.call('contract.update', { contractId, attempt: 1, progress: 1 }), 'FORBIDDEN')
-})
-
-scenario(who, 'the assignee alone accepts and rejects', async (world) => {
-  const contractId = await bring.submitted(world)
-  await refused(world.as('gemini').call('contract.accept', { contractId }), 'FORBIDDEN')
-  await refused(world.as('cursor').call('contract.reject', { contractId }), 'FORBIDDEN')
-})
-
 scenario(who, 'one with the capability accepts, unless an assignee is named', async (world) => {
   const cursor = world.as('cursor')
   const { id: contractId } = await cursor.call('contract.create', { title: 'types', capability: 'typescript' })

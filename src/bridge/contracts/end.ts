@@ -148,9 +148,9 @@ export const acknowledgeCancel = command({
   result: contractRow,
   errors: ownersErrors,
   run(tx, params, ctx) {
-    const { contract: open, repeated } = asOwner(tx, params, ctx.caller, row.openStatuses, 'canceled')
+    const asked = find(tx, params.contractId).cancelRequestedAt !== undefined
+    const { contract: open, repeated } = asOwner(tx, params, ctx.caller, asked ? row.openStatuses : [], 'canceled')
     if (repeated) return open
-    if (open.cancelRequestedAt === undefined) refuseTransition(open)
     const contract = tellHeld(tx, open, ctx)
     const patch = { ...closeAttempt(contract, 'canceled', ctx), status: 'canceled' as const, endedAt: ctx.now }
     return change(tx, events.canceled, contract, patch, ctx)
