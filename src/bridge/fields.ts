@@ -99,13 +99,18 @@ export const headCursor = (read: Read): string => {
   return formatCursor(epoch, head)
 }
 
-const encodePage = (at: string, after: Value[]): string => btoa(JSON.stringify([at, ...after]))
+export const encodePage = (at: string, after: Value[]): string => btoa(JSON.stringify([at, ...after]))
 
-function decodePage(page: string, length: number): { at: string; after: Value[] } {
+/** @throws INVALID_PARAMS */
+export function decodePage(page: string, length: number): { at: string; after: Value[] } {
   try {
     const [at, ...after] = JSON.parse(atob(page))
     const valid = (value: unknown) => value === null || typeof value === 'string' || typeof value === 'number'
     if (typeof at === 'string' && after.length === length && after.every(valid)) return { at, after }
   } catch {}
+  return refusePage()
+}
+
+export function refusePage(): never {
   return refuse('INVALID_PARAMS', 'The page is not one that this list gave out: begin again without it.')
 }

@@ -12,6 +12,7 @@ const reading = [
   'list',
   'outbox',
   'read',
+  'search',
   'status',
   'subscribe',
   'thread',

@@ -5,6 +5,7 @@ import type { Caller, Command, Context, Happened, Noun, Read, Tx } from '../prot
 import { type Instant, toInstant } from '../protocol/time.js'
 import { createIds } from './ids.js'
 import type { Clock, Random, Store } from './ports.js'
+import { createSearch, type Search } from './search.js'
 import { type CommandTx, createTransaction, type Held } from './transaction.js'
 import { createWaiting, type Outcome, type Waiting, type WaitingCall } from './waiting.js'
 
@@ -71,6 +72,7 @@ export interface Core {
   readonly queue: Job[]
   /** Queries that wait for the turn under way. */
   postponed: Array<() => void>
+  readonly search: Search
   bounds: LogBounds
   /** The batch's instant: the wall clock, but never earlier than before. */
   now: Instant
@@ -106,6 +108,7 @@ export function createCore(options: EngineOptions): Core {
     committed: { ...store.committed, bounds: () => core.bounds },
     queue: [],
     postponed: [],
+    search: createSearch(),
     bounds: store.bounds(),
     now: toInstant(0),
     wallMs: clock.wallMs(),

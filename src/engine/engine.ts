@@ -16,6 +16,7 @@ import {
   refusalOfFault,
   type Sent,
 } from './core.js'
+import { catchUp, endWaiting, fallBehind } from './search.js'
 import { beginLife, nextDeadline, passTime } from './time.js'
 import type { Outcome, WaitingCall } from './waiting.js'
 
@@ -82,6 +83,10 @@ export function createEngine(options: EngineOptions): Engine {
       else submit({ call })
     },
     query(call) {
+      if (call.method.searches && !core.stopped && core.failure === undefined) {
+        core.search.waiting.push((instead) => (instead ? answer(core, call, instead) : runQuery(core, call)))
+        return schedule()
+      }
       // A deadline that has passed is a fact, whether or not the timer has fired: its events come first.
       const due = core.dueAt !== undefined && toMs(core.dueAt) <= options.clock.wallMs()
       if (!due || core.stopped || core.failure !== undefined) return runQuery(core, call)
@@ -95,7 +100,9 @@ export function createEngine(options: EngineOptions): Engine {
       if (core.stopped) return
       core.stopped = true
       core.stopTimer()
+      core.search.stopTimer?.()
       core.waiting.end({ refusal: stopping() })
+      endWaiting(core.search, { refusal: stopping() })
       schedule()
       while (core.scheduled && core.failure === undefined) await new Promise(setImmediate)
     },
@@ -153,9 +160,11 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
   if (batch.sent.length > 0) signals.emit('signalled', batch.sent)
   for (const { answer } of batch.sent) answer()
   for (const act of core.postponed.splice(0)) act()
+  const behind = !core.stopped && catchUp(core.search, store, (error) => refusalOfFault(core, error))
   core.scheduled = false
   core.stopTimer()
-  if (core.queue.length > 0 || core.postponed.length > 0) schedule()
+  if (batch.happened.length > 0 && !core.stopped) fallBehind(core.search, clock, schedule)
+  if (core.queue.length > 0 || core.postponed.length > 0 || behind) schedule()
   else if (core.dueAt !== undefined && !core.stopped) {
     // What is still due after a turn met a bug: it is tried again, but not at once.
     const pauseMs = core.dueAt <= core.now ? RETRY_MS : toMs(core.dueAt) - clock.wallMs() + 1
@@ -167,11 +176,13 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
 function fail(core: Core, signals: EventEmitter<Signals>, batch: Batch | undefined, error: unknown): void {
   core.failure = error
   core.stopTimer()
+  core.search.stopTimer?.()
   signals.emit('failed', error)
   const outcome = refusalOfFault(core, error)
   for (const act of batch?.after ?? []) act(outcome)
   for (const job of core.queue.splice(0)) if ('call' in job) answer(core, job.call, outcome, job.again)
   core.waiting.end(outcome)
+  endWaiting(core.search, outcome)
   for (const act of core.postponed.splice(0)) act()
 }
 

@@ -32,6 +32,11 @@ export interface Store {
   remove(table: Table<object>, id: string): void
   append(record: LogRecord): void
   commit(): Promise<void>
+  /**
+   * Takes at most so many more events into the search index; true once it holds all that is committed. Called between
+   * batches only.
+   */
+  catchUp(events: number): boolean
   /** The answer remembered under a key, with the body of the event it is kept with. */
   remembered(key: string): { private: string; body: string } | undefined
   /** Bytes on disk, and the guarantee under which a commit is durable. */

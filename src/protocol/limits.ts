@@ -35,6 +35,8 @@ export const limits = {
   /** One transaction: commands, and ms spent running them. */
   batchCommands: 256,
   batchMs: 10,
+  /** Events of the log taken into the search index in one step, between two batches. */
+  searchStepEvents: 250,
   /** Workspaces one daemon serves at a time. */
   workspaces: 256,
   /** Commands waiting for the writer of one workspace. */
@@ -51,6 +53,7 @@ export const limits = {
   descriptionLength: 32_768,
   textLength: 131_072,
   reasonLength: 512,
+  queryLength: 512,
   topicLength: 256,
   resourceLength: 1_024,
   keyLength: 256,

@@ -41,6 +41,11 @@ export interface Table<Row extends object> {
   deadline?(row: Row): Instant | undefined
   /** What the row is about, for the filters of events. */
   about(row: Row): { contractId?: string | undefined; parties: readonly (string | undefined)[] }
+  /**
+   * Rows are found by the words of their text, from the event that they enter the index by, of that type, until the one
+   * they leave it by. Rows that are not kept are found in the log.
+   */
+  search?: { enters: string; leaves: string; text(row: Row): string }
   /** Rows that are only an event are not kept. All are, unless this says no. */
   keeps?(row: Row): boolean
 }
@@ -94,6 +99,13 @@ export interface Find {
   bytes?: number
 }
 
+/** A row found by its words. */
+export interface Found<Row> {
+  /** Where to go on from. */
+  place: number
+  row: Row
+}
+
 /** Reading, in a rule's transaction or on the read-only connection. */
 export interface Read {
   get<Row extends object>(table: Table<Row>, id: string): Row | undefined
@@ -102,6 +114,8 @@ export interface Read {
   find<Row extends object>(table: Table<Row>, find: Find): Row[]
   /** The number of rows, or the sum of a column over them. */
   count<Row extends object>(table: Table<Row>, where: Find['where'], sum?: string): number
+  /** Rows that hold all the words, the newest first, placed before `before`; complete for a method that `searches`. */
+  search<Row extends object>(table: Table<Row>, words: string, page: { before: number; limit: number }): Found<Row>[]
   /** Events after a seq, oldest first; whole commands unless one alone exceeds the limits of a page. */
   events(after: number, options?: { contractId?: string; limit?: number }): StoredEvent[]
   bounds(): LogBounds
@@ -279,6 +293,8 @@ export interface Query<
   Result extends z.ZodType = z.ZodType,
 > extends MethodBase<Name, Params, Result> {
   kind: 'query'
+  /** It is run when the search index has caught up with the log. */
+  searches?: true
   run(read: Read, params: z.output<Params>, ctx: QueryContext): z.input<Result> | Parked<z.input<Result>>
 }
 

@@ -4,6 +4,7 @@ import type { StoredEvent } from '../protocol/event.js'
 import { limits } from '../protocol/limits.js'
 import type { Find, Table, Value } from '../protocol/method.js'
 import type { Connection } from './open.js'
+import { searchRows } from './search.js'
 
 const EVENT = 'seq, command, type, topic, contract_id AS contractId, parties, body'
 /** Prepared statements kept; what queries ask for differs by the terms that callers give. */
@@ -45,6 +46,7 @@ export function createRows(db: Connection): Rows {
       const sql = `SELECT ${sum ? `coalesce(sum(${sum}), 0)` : 'count(*)'} AS n FROM ${table.name} ${condition.sql}`
       return (prepare(sql).get(...condition.values) as { n: number }).n
     },
+    search: (table, words, page) => searchRows(db, table, words, page),
     events(after, { contractId, limit = limits.pushEvents } = {}) {
       if (contractId !== undefined) {
         const sql = `SELECT ${EVENT} FROM events WHERE contract_id = ? AND seq > ? ORDER BY seq LIMIT ?`

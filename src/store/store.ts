@@ -8,6 +8,7 @@ import { openHistory, writeSeen } from './history.js'
 import { type Connection, openReader, openWriter } from './open.js'
 import { createRows } from './rows.js'
 import { migrate, rowRemover, rowWriter } from './schema.js'
+import { createSearch } from './search.js'
 
 /**
  * When nothing was committed for so long, ms, the WAL is copied into the database. Under a load that never pauses SQLite
@@ -62,6 +63,7 @@ function createStore(file: string, tables: readonly Table<object>[], db: Connect
   const remembered = db.prepare<[string], { private: string; body: string }>(
     'SELECT private, body FROM events WHERE idempotency = ? ORDER BY seq DESC LIMIT 1',
   )
+  const search = createSearch(db, reader, tables)
   const upkeep = createUpkeep(db, headFile, bounds)
   let head = bounds.head
   let appended = head
@@ -90,6 +92,7 @@ function createStore(file: string, tables: readonly Table<object>[], db: Connect
       head = appended
       upkeep.committed(head)
     },
+    catchUp: (events) => search.catchUp(events, { ...bounds, head }),
     remembered: (key) => remembered.get(key),
     stats: () => ({
       bytes: sizeOf(file) + sizeOf(`${file}-wal`),

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { command, query, type Read } from '../../protocol/method.js'
-import { id, listOf, ms, pageParams, readPage } from '../fields.js'
+import { decodePage, encodePage, headCursor, id, listOf, ms, pageParams, readPage, refusePage } from '../fields.js'
 import {
   inboxKey,
   type Message,
@@ -79,6 +79,32 @@ export const thread = query({
       refuse('NOT_FOUND', 'There is no thread of that id.', { threadId })
     }
     return found
+  },
+})
+
+export const search = query({
+  name: 'message.search',
+  summary: 'Messages that hold all the words, the newest first: those to agents, and to topics as far as the log goes.',
+  role: 'observer',
+  searches: true,
+  params: {
+    query: z
+      .string()
+      .min(1)
+      .max(limits.queryLength)
+      .describe('words; `"in quotes"` a phrase; `begin*` the beginning of a word'),
+    ...pageParams,
+  },
+  result: listOf(messageRow),
+  errors: [],
+  run(read, { query: words, page, limit = limits.pageItems }) {
+    const { at, after } = page === undefined ? { at: headCursor(read), after: [] } : decodePage(page, 1)
+    const before = after[0] ?? Number.MAX_SAFE_INTEGER
+    if (typeof before !== 'number') refusePage()
+    const found = read.search(messages, words, { before, limit })
+    const last = found.at(-1)
+    const more = last && read.search(messages, words, { before: last.place, limit: 1 }).length > 0
+    return { items: found.map(({ row }) => row), ...(more && { nextPage: encodePage(at, [last.place]) }), at }
   },
 })
 

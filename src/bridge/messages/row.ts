@@ -75,6 +75,9 @@ function settledAt(message: Message): string | undefined {
 export const expiryOf = (row: Message) => (isPending(row) ? row.expiresAt : undefined)
 export const ackDueOf = (row: Message) => (isAwaited(row) && row.overdueAt === undefined ? row.ackDueAt : undefined)
 
+const wordsOf = ({ text = '', parts = [] }: Message): string =>
+  [text, ...parts.map((part) => part.text ?? '')].join('\n')
+
 export const messages: Table<Message> = {
   name: 'messages',
   noun: 'message',
@@ -92,6 +95,7 @@ export const messages: Table<Message> = {
     ...(isAwaited(row) && row.overdueAt !== undefined ? [outboxKey(row.from, 'overdue'), OVERDUE] : []),
   ],
   deadline: (row) => [expiryOf(row), ackDueOf(row)].filter((at) => at !== undefined).sort()[0],
+  search: { enters: 'message.published', leaves: 'message.removed', text: wordsOf },
   about: (row) => ({ contractId: row.contractId, parties: row.to ?? [] }),
   keeps: (row) => row.to !== undefined,
 }
