@@ -103,9 +103,19 @@ plans('deadlines are found by an index, the next one and those that have passed'
   }
 })
 
+plans('a search goes from the words to the rows, in the order of its places', async () => {
+  const steps = await plansOf((world) => world.as('codex').call('message.search', { query: 'word' }))
+  const details = about(steps, /messages_words MATCH/)
+  assert.match(details[0] as string, /VIRTUAL TABLE INDEX .*M1<$/)
+  assert.equal(slow(details.slice(1)), [])
+  assert.equal(about(steps, /FROM messages_found WHERE kept = 0/), [
+    'SEARCH messages_found USING INDEX messages_found_kept (kept=? AND place<?)',
+  ])
+})
+
 plans('a page of the log begins where it is wanted', async () => {
   const steps = await plansOf((world) => world.as('codex').call('event.read', { after: 'earliest' }))
-  assert.equal(about(steps, /FROM events WHERE seq > \?/), ['SEARCH events USING INTEGER PRIMARY KEY (rowid>?)'])
+  assert.equal(about(steps, /FROM events WHERE seq > \? ORDER/), ['SEARCH events USING INTEGER PRIMARY KEY (rowid>?)'])
 })
 
 plans('negative control: a table read whole and a sort are seen', () => {
