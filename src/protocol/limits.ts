@@ -79,11 +79,14 @@ export const limits = {
   ratePerMinuteMax: 1_000_000,
   /** Blockers told to one who waits or is refused; there may be more. */
   blockersTold: 32,
+  /** Claims and obstacles looked at, at most, to find out whether a wait would close a circle. */
+  deadlockSteps: 1_000,
   /** Alternatives of all patterns of one lock request together. */
   requestAlternatives: 1_024,
-  /** Resources of one lock request, of one agent, and alternatives one pattern's braces may expand to. */
+  /** Resources of one lock request, of one agent and of a workspace, held and waited for; alternatives one pattern's braces may expand to. */
   lockResources: 256,
   agentResources: 1_000,
+  workspaceResources: 10_000,
   patternAlternatives: 64,
   /** Largest contract, as JSON; larger results go by `uri`. */
   contractBytes: 64 * 1024,
@@ -96,6 +99,8 @@ export const limits = {
   lockTtlMs: 600_000,
   lockTtlMsMin: 1_000,
   lockTtlMsMax: 86_400_000,
+  /** How long a file that was lost stays shut. */
+  coolingMs: 5_000,
   waitMsMax: 3_600_000,
   pollMsMax: 50_000,
   /** How long a message to agents may be left unseen, or unacknowledged; and until `requireAck` is overdue unless told. */

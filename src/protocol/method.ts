@@ -35,6 +35,8 @@ export interface Table<Row extends object> {
   index(row: Row): Record<string, Value | undefined>
   /** Columns that are searched together; `-` before one that is sorted by descending. */
   indexes: readonly (readonly string[])[]
+  /** Integer columns whose sum over all rows is at hand, however many rows there are. */
+  totals?: readonly string[]
   /** Further values under which the row is found, any number of them. */
   keys?(row: Row): readonly string[]
   /** When time alone next changes the row; its noun's `expire` is called then. */

@@ -53,7 +53,9 @@ function shape(db: Connection, reader: Connection, table: Table<object>): void {
   const made = `${product.version}\n${ddl}`
   const former = db.prepare('SELECT value FROM meta WHERE name = ?').pluck().get(`table ${name}`)
   if (former === made) return
-  db.exec(`DROP TABLE IF EXISTS ${name}; DROP TABLE IF EXISTS ${name}_keys; ${ddl}`)
+  db.exec(
+    `DROP TABLE IF EXISTS ${name}; DROP TABLE IF EXISTS ${name}_keys; DROP TABLE IF EXISTS ${name}_totals; ${ddl}`,
+  )
   if (former !== undefined) {
     const put = rowWriter(db, table)
     const rows = reader.prepare<[], { body: string; secret: string | null }>(`SELECT body, secret FROM ${name}`)
@@ -75,6 +77,21 @@ function definitionOf(table: Table<object>): string {
     table.deadline ? `CREATE INDEX ${name}_deadline ON ${name} (deadline, id) WHERE deadline IS NOT NULL;` : '',
     table.keys ? `CREATE TABLE ${name}_keys (key TEXT, row_id TEXT, PRIMARY KEY (key, row_id)) WITHOUT ROWID;` : '',
     table.keys ? `CREATE INDEX ${name}_keys_row ON ${name}_keys (row_id);` : '',
+    table.totals ? `CREATE TABLE ${name}_totals (name TEXT PRIMARY KEY, total INTEGER NOT NULL) WITHOUT ROWID;` : '',
+    ...(table.totals ?? []).map((column) => totalOf(name, column)),
+  ].join('\n')
+}
+
+/** A running sum, kept by the database itself: it goes back with every savepoint. */
+const totalOf = (table: string, column: string): string => {
+  const on = (when: string, change: string) =>
+    `CREATE TRIGGER ${table}_${column}_${when.split(' ')[0]?.toLowerCase()} AFTER ${when} ON ${table}
+      BEGIN UPDATE ${table}_totals SET total = total + (${change}) WHERE name = '${column}'; END;`
+  return [
+    `INSERT INTO ${table}_totals VALUES ('${column}', 0);`,
+    on('INSERT', `NEW.${column}`),
+    on(`UPDATE OF ${column}`, `NEW.${column} - OLD.${column}`),
+    on('DELETE', `-OLD.${column}`),
   ].join('\n')
 }
 

@@ -108,13 +108,13 @@ const rowsOf = <Row>(world: World, table: string): Row[] =>
   world.sql<{ body: string }>(`SELECT body FROM ${table} ORDER BY id`).map(({ body }) => JSON.parse(body))
 
 const read = ({ resource, literal }: Claim) => parseResource(resource, literal)
-const against = (a: Lock, b: Lock): boolean =>
-  a.holder !== b.holder &&
+const meets = (a: Lock, b: Lock): boolean =>
   a.resources.some((mine) =>
     b.resources.some(
       (theirs) => (mine.mode === 'exclusive' || theirs.mode === 'exclusive') && overlaps(read(mine), read(theirs)),
     ),
   )
+const against = (a: Lock, b: Lock): boolean => a.holder !== b.holder && meets(a, b)
 
 /** All of a request is in what its holder has. */
 const isCovered = (lock: Lock, held: readonly Lock[]): boolean =>
@@ -132,18 +132,39 @@ export function checkLocks(world: World): void {
   const all = rowsOf<Lock>(world, 'locks')
   const held = all.filter(({ state }) => state === 'held')
   const waiting = all.filter(({ state }) => state === 'waiting')
+  const cooling = all.filter(({ state }) => state === 'cooling')
   for (const [index, lock] of held.entries()) {
-    const other = held.slice(index + 1).find((other) => against(lock, other))
-    assert.not.ok(other, `${lock.holder} and ${other?.holder} hold what conflicts`)
+    const other = [...held.slice(index + 1), ...cooling].find((other) => against(lock, other))
+    assert.not.ok(other, `${lock.holder} holds what conflicts with what ${other?.holder} holds, or held until now`)
   }
+  const waitedFor = new Map<string, Set<string>>()
   for (const [index, lock] of waiting.entries()) {
-    const before = isCovered(lock, held) ? held : [...held, ...waiting.slice(0, index)]
-    const blocked = before.some((other) => against(lock, other))
+    const others = [...held, ...waiting.slice(0, index)].filter((other) => against(lock, other))
+    const blocked = others.length > 0 || cooling.some((other) => meets(lock, other))
     assert.ok(blocked, `${lock.holder} waits for ${JSON.stringify(lock.resources)}, which nothing stands against`)
+    assert.not.ok(isCovered(lock, held), `${lock.holder} waits for what it has`)
+    const known = waitedFor.get(lock.holder) ?? []
+    waitedFor.set(lock.holder, new Set([...known, ...others.map(({ holder }) => holder)]))
   }
+  for (const agent of waitedFor.keys()) {
+    const reached = new Set(waitedFor.get(agent))
+    for (const other of reached) for (const next of waitedFor.get(other) ?? []) reached.add(next)
+    assert.not.ok(reached.has(agent), `${agent} waits for itself, by way of ${[...reached]}`)
+  }
+  for (const { resources } of cooling) {
+    const shut = resources.every(({ resource, mode }) => mode === 'exclusive' && resource.startsWith('file:'))
+    assert.ok(shut, 'only files that somebody had alone cool')
+  }
+  const [totals] = world.sql<{ total: number }>("SELECT total FROM locks_totals WHERE name = 'size'")
+  const size = all.reduce((sum, { resources }) => sum + resources.length, 0)
+  assert.is(totals?.total, size, 'the running total of resources')
 }
 
 const works: readonly string[] = ['working', 'input_required']
+
+/** The modes left out: a lock may have been downgraded since. */
+const names = (claims: readonly Claim[]): string =>
+  JSON.stringify(claims.map(({ resource, literal }) => ({ resource, literal })))
 
 export function checkContracts(world: World): void {
   const contracts = rowsOf<Contract>(world, 'contracts')
@@ -165,14 +186,14 @@ export function checkContracts(world: World): void {
     const own = locks.filter((lock) => lock.contractId === id && lock.state === 'held')
     if (works.includes(status) && resources.length > 0) {
       assert.ok(
-        own.some((lock) => JSON.stringify(lock.resources) === JSON.stringify(resources)),
+        own.some((lock) => names(lock.resources) === names(resources)),
         `${id} is ${status} and has its locks`,
       )
     }
   }
   for (const lock of locks) {
     if (lock.session !== undefined) assert.is(sessions.get(lock.session), lock.holder, `${lock.lockId}: its session`)
-    if (lock.contractId === undefined) continue
+    if (lock.contractId === undefined || lock.state === 'cooling') continue
     const contract = contracts.find(({ id }) => id === lock.contractId)
     assert.ok(contract && isOpen(contract), `${lock.lockId} is of an attempt that is open`)
     assert.equal([lock.attempt, lock.holder], [contract?.attempt, contract?.owner], `${lock.lockId}: its attempt`)

@@ -208,7 +208,7 @@ scenario(ends, 'a session that does not come back in its grace loses its attempt
   assert.is(lost.error?.reason, 'WORKER_LOST')
   assert.is(between(lost.updatedAt, lost.notBefore!), limits.retryBackoffMs)
   // The attempt's end and its locks' are one command: nobody ever sees the one without the other.
-  assert.equal(world.types(head), ['agent.lost', 'contract.attemptFailed', 'lock.released'])
+  assert.equal(world.types(head), ['agent.lost', 'contract.attemptFailed', 'lock.lost'])
   assert.is(new Set(world.log().flatMap(({ seq, command }) => (seq > head ? [command] : []))).size, 1)
   await world.advance(limits.retryBackoffMs)
   assert.is((await world.as('gemini').call('contract.next', {}))?.id, contractId)
@@ -229,7 +229,7 @@ scenario(ends, 'a goodbye needs no grace', async (world) => {
   const { contractId } = await work(world, { resources: [{ resource: 'file:a' }] })
   const head = world.head()
   await world.as('codex').call('session.close', {})
-  assert.equal(world.types(head), ['agent.disconnected', 'contract.attemptFailed', 'lock.released'])
+  assert.equal(world.types(head), ['agent.disconnected', 'contract.attemptFailed', 'lock.lost'])
   assert.is((await get(world, contractId)).status, 'submitted')
 })
 
@@ -364,7 +364,7 @@ scenario(cancels, 'owned, the owner is asked, and has 30 seconds to stop', async
   await world.advance(2)
   const forced = await get(world, contractId)
   assert.equal([forced.status, forced.attempts[0]?.outcome, forced.failures], ['canceled', 'canceled', 0])
-  assert.equal(world.types(head), ['contract.canceled', 'lock.released'])
+  assert.equal(world.types(head), ['contract.canceled', 'lock.lost'])
   await refused(world.as('codex').call('contract.complete', { contractId, attempt }), 'STALE_ATTEMPT')
 })
 

@@ -136,7 +136,11 @@ scenario(
     const back = world.connect('codex', { resume: { session, resumeKey: resumeKey! } })
     assert.is((await back.opened).resumed, false)
     await refused(back.call('event.read', { after: `${former.epoch}-1` }), 'EPOCH_CHANGED')
-    assert.equal((await back.call('lock.list', {})).items, [])
+    const left = (await back.call('lock.list', {})).items
+    assert.equal(
+      left.map(({ state }) => state),
+      ['cooling', 'cooling'],
+    )
     assert.is((await back.call('contract.get', { contractId })).status, 'submitted')
   },
   { checked: false },

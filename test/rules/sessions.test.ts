@@ -166,7 +166,7 @@ scenario(lives, 'grace is per session: what hangs on one that lives is not touch
   await two.drop()
   assert.is((await agents(world))[0]?.presence, 'idle')
   await world.advance(1_001)
-  const { items } = await world.as('watcher').call('lock.list', {})
+  const { items } = await world.as('watcher').call('lock.list', { state: 'held' })
   assert.equal(
     items.map(({ resources }) => resources[0]?.resource),
     ['file:one'],
@@ -178,7 +178,7 @@ scenario(lives, 'no grace at all: lost in the same moment', async (world) => {
   await codex.call('lock.acquire', { resources: [{ resource: 'file:a' }] })
   await codex.drop()
   await world.advance(2)
-  assert.equal((await world.as('watcher').call('lock.list', {})).items, [])
+  assert.equal((await world.as('watcher').call('lock.list', { state: 'held' })).items, [])
 })
 
 scenario(lives, 'presence: what the agent says while it is here, offline when it is not', async (world) => {
@@ -275,7 +275,7 @@ for (const sleepMs of [5_000, 5_001]) {
       const { items } = await codex.call('lock.list', {})
       assert.equal(
         items.map(({ expiresAt }) => between(world.now(), expiresAt!)),
-        rebased ? [limits.rebaseMs] : [],
+        [rebased ? limits.rebaseMs : limits.coolingMs],
       )
     },
   )
@@ -330,7 +330,7 @@ scenario(clocks, 'a query finds what time has done, though no timer has fired', 
   const codex = world.as('codex')
   await codex.call('lock.acquire', { resources: [{ resource: 'file:a' }], ttlMs: 10_000 })
   world.clock.move(10_001)
-  assert.equal((await codex.call('lock.list', {})).items, [])
+  assert.is((await codex.call('lock.list', {})).items[0]?.state, 'cooling')
 })
 
 clocks.run()

@@ -1,6 +1,6 @@
 import type { Context, Happened, Noun, Tx } from '../../protocol/method.js'
 import { lost as agentLost, disconnected } from '../agents/row.js'
-import { acquired, type Lock, expired as lockExpired, lost as lockLost } from '../locks/row.js'
+import { acquired, type Lock, broken as lockBroken, expired as lockExpired, lost as lockLost } from '../locks/row.js'
 import { failAttempt } from './change.js'
 import { verify } from './checks.js'
 import { createContract } from './create.js'
@@ -23,12 +23,13 @@ function settle(tx: Tx, happened: readonly Happened[], ctx: Context): void {
     else if (type === disconnected.type && data.ended)
       loseSession(tx, data.session as string, 'The worker said goodbye.', ctx)
     else if (type === acquired.type) startGranted(tx, data.lock as Lock, ctx)
-    else if (type === lockExpired.type || type === lockLost.type) loseLock(tx, data.last as Lock, ctx)
+    else if (losesLock.has(type)) loseLock(tx, data.last as Lock, ctx)
     else if (offers.has(type)) settleOffered(tx, data.contract as row.Contract, ctx)
     else if (ends.has(type)) settleDependants(tx, data.contract as row.Contract, ctx)
   }
 }
 
+const losesLock: ReadonlySet<string> = new Set([lockExpired.type, lockLost.type, lockBroken.type])
 const offers: ReadonlySet<string> = new Set([events.created.type, events.retried.type])
 const ends: ReadonlySet<string> = new Set(
   [events.completed, events.failed, events.canceled, events.rejected].map(({ type }) => type),
@@ -49,7 +50,8 @@ function startGranted(tx: Tx, lock: Lock, ctx: Context): void {
 
 /** An attempt works only while it has all its locks. */
 function loseLock(tx: Tx, lock: Lock, ctx: Context): void {
-  const contract = lock.contractId === undefined ? undefined : tx.get(row.contracts, lock.contractId)
+  const isOfAttempt = lock.state === 'held' && lock.contractId !== undefined
+  const contract = isOfAttempt ? tx.get(row.contracts, lock.contractId as string) : undefined
   if (!contract || !row.isOpen(contract.status) || contract.attempt !== lock.attempt) return
   const message = 'A lock of the attempt was lost, so its work is no longer protected.'
   failAttempt(tx, contract, 'lost', { reason: 'LOCK_LOST', message, retryable: true }, ctx)

@@ -165,6 +165,8 @@ export const start = command({
     'GENERATION_MISMATCH',
     'LOCK_CONFLICT',
     'WAIT_TIMEOUT',
+    'DEADLOCK',
+    'LOCK_LOST',
     'OVERLOADED',
   ],
   mcp: {

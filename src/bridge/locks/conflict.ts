@@ -16,19 +16,24 @@ export interface Obstacle {
   claim: Claim
 }
 
+interface Look {
+  /** Only obstacles in these states. Default: any. */
+  states?: readonly Lock['state'][]
+  /** At most so many. Default: all. */
+  limit?: number
+}
+
 /**
- * What stands in the way of a request: conflicting claims that others hold, or wait for and asked for earlier.
- * A request within what its holder already has only respects holders: making it wait behind those who wait for the
- * holder itself would be waiting for oneself. Ordered by age, at most `limit`.
+ * What stands in the way of a request that `isCovered` does not let through: conflicting claims that others hold, or
+ * wait for and asked for earlier, and whatever cools. Ordered by age.
  */
-export function obstaclesOf(read: Read, request: Request, limit = Number.POSITIVE_INFINITY): Obstacle[] {
-  const waitersCount = !coveredByOwn(read, request)
+export function obstaclesOf(read: Read, request: Request, look: Look = {}): Obstacle[] {
+  const { limit = Number.POSITIVE_INFINITY } = look
   const found = new Map<string, Obstacle>()
   for (const asked of request.resources) {
     const pattern = parse(asked)
-    for (const lock of candidates(read, pattern)) {
-      if (found.has(lock.lockId) || lock.lockId === request.lockId || lock.holder === request.holder) continue
-      if (lock.state === 'waiting' && (!waitersCount || (request.lockId ?? '~') < lock.lockId)) continue
+    for (const lock of candidates(read, asked, pattern, look)) {
+      if (found.has(lock.lockId) || !comesBefore(lock, request)) continue
       const claim = lock.resources.find((held) => conflicts(asked.mode, pattern, held))
       if (claim) found.set(lock.lockId, { lock, claim })
       if (found.size >= limit) return oldestFirst(found)
@@ -37,8 +42,19 @@ export function obstaclesOf(read: Read, request: Request, limit = Number.POSITIV
   return oldestFirst(found)
 }
 
+/** What cools is shut for everyone: what may still be writing is no part of whoever asks, not even of the same name. */
+function comesBefore(lock: Lock, request: Request): boolean {
+  if (lock.lockId === request.lockId) return false
+  if (lock.state === 'cooling') return true
+  return lock.holder !== request.holder && (lock.state === 'held' || lock.lockId < (request.lockId ?? '~'))
+}
+
 const oldestFirst = (found: ReadonlyMap<string, Obstacle>): Obstacle[] =>
   [...found.values()].sort((a, b) => (a.lock.lockId < b.lock.lockId ? -1 : 1))
+
+/** The requests that wait for something of this, whoever's they are. The oldest first. */
+export const waitersFor = (read: Read, { resources }: Pick<Lock, 'resources'>): Lock[] =>
+  obstaclesOf(read, { holder: '', resources }, { states: ['waiting'] }).map(({ lock }) => lock)
 
 /** The obstacles of a request, as its asker is told of them. */
 export const describeBlockers = (obstacles: readonly Obstacle[], now: Instant): Blocker[] =>
@@ -50,13 +66,13 @@ export const describeBlockers = (obstacles: readonly Obstacle[], now: Instant): 
     state: lock.state,
     contractId: lock.contractId,
     ageMs: Math.max(0, between(lock.acquiredAt ?? lock.requestedAt, now)),
-    expiresAt: lock.state === 'held' ? lock.expiresAt : undefined,
+    expiresAt: lock.state === 'waiting' ? undefined : lock.expiresAt,
     reason: lock.reason,
   }))
 
-/** The requests in the way of one, as many as are told. */
+/** The requests of other agents in the way of one, as many as are told. What cools is nobody's any more. */
 export const blockersOf = (read: Read, request: Request): Lock[] =>
-  obstaclesOf(read, request, limits.blockersTold).map(({ lock }) => lock)
+  obstaclesOf(read, request, { states: ['held', 'waiting'], limit: limits.blockersTold }).map(({ lock }) => lock)
 
 /** A lock that the caller itself holds and that includes a claim. What covers another begins no deeper than it. */
 export function ownCover(read: Read, holder: string, claim: Claim): Lock | undefined {
@@ -67,8 +83,12 @@ export function ownCover(read: Read, holder: string, claim: Claim): Lock | undef
   return own.find((lock) => lock.resources.some(includes))
 }
 
-const coveredByOwn = (read: Read, request: Request): boolean =>
-  request.resources.every((claim) => ownCover(read, request.holder, claim) !== undefined)
+/**
+ * A request within what its holder already has is granted whoever waits: making it wait behind those who wait for the
+ * holder itself would be waiting for oneself. Nobody else can hold any of it.
+ */
+export const isCovered = (read: Read, { holder, resources }: Request): boolean =>
+  resources.every((claim) => ownCover(read, holder, claim) !== undefined)
 
 const conflicts = (mode: Claim['mode'], pattern: Pattern, other: Claim): boolean =>
   (mode === 'exclusive' || other.mode === 'exclusive') && overlaps(pattern, parse(other))
@@ -76,22 +96,29 @@ const conflicts = (mode: Claim['mode'], pattern: Pattern, other: Claim): boolean
 const parse = ({ resource, literal }: Claim): Pattern => parseResource(resource, literal)
 
 /** The requests filed where an overlapping pattern can be: on the way to the literal prefix, and below it. */
-function* candidates(read: Read, pattern: Pattern): Generator<Lock> {
+function* candidates(read: Read, { mode }: Claim, pattern: Pattern, { states }: Look): Generator<Lock> {
+  // Sharing meets nothing but what somebody wants alone.
+  const where = { ...(mode === 'shared' && { exclusive: 1 }), ...(states && { state: states }) }
   const { equal, below } = candidateKeys(pattern)
-  for (const key of equal) yield* filedUnder(read, key)
+  for (const key of equal) yield* filedUnder(read, key, where)
   // '0' is the character after '/'.
-  for (const key of below) yield* filedUnder(read, { from: `${key}/`, to: `${key}0` })
+  for (const key of below) yield* filedUnder(read, { from: `${key}/`, to: `${key}0` }, where)
 }
 
-const PAGE = 64
+/**
+ * Rows read at first, and how much larger each further page is. Most of those who want to know whether there is an
+ * obstacle find it in the first few; a range of keys is looked through anew for each page.
+ */
+const PAGE = 4
+const GROWTH = 8
 
-/** The oldest first, a page at a time: who only wants to know whether there is an obstacle need not read them all. */
-function* filedUnder(read: Read, key: NonNullable<Find['key']>): Generator<Lock> {
+/** The oldest first, a page at a time. */
+function* filedUnder(read: Read, key: NonNullable<Find['key']>, where: NonNullable<Find['where']>): Generator<Lock> {
   let after: string[] | undefined
-  for (;;) {
-    const page = read.find(locks, { key, limit: PAGE, ...(after && { after }) })
+  for (let limit = PAGE; ; limit *= GROWTH) {
+    const page = read.find(locks, { key, where, limit, ...(after && { after }) })
     yield* page
-    if (page.length < PAGE) return
+    if (page.length < limit) return
     after = page.slice(-1).map(({ lockId }) => lockId)
   }
 }

@@ -3,8 +3,9 @@ import { limits } from '../../protocol/limits.js'
 import type { Context, Happened, Parked, Tx } from '../../protocol/method.js'
 import { later } from '../../protocol/time.js'
 import { parseResource } from '../resources/resources.js'
-import { describeBlockers, type Obstacle, obstaclesOf } from './conflict.js'
-import { abandoned, acquired, type Claim, contended, type Lock, locks, queued, released } from './row.js'
+import { describeBlockers, isCovered, type Obstacle, obstaclesOf, waitersFor } from './conflict.js'
+import { circleOf } from './deadlock.js'
+import { abandoned, acquired, broken, type Claim, contended, type Lock, locks, queued, released } from './row.js'
 
 export interface Asked {
   resources: Claim[]
@@ -19,19 +20,40 @@ export interface Asked {
 
 /**
  * Grants a request, all of it or nothing; or queues it, when it may wait; or refuses it.
- * @throws BAD_RESOURCE, TOO_LARGE, LOCK_CONFLICT, OVERLOADED
+ * @throws BAD_RESOURCE, TOO_LARGE, LOCK_CONFLICT, DEADLOCK, OVERLOADED
  */
 export function request(tx: Tx, asked: Asked, waitMs: number, ctx: Context): Lock {
   checkPatterns(asked.resources)
-  const size = tx.count(locks, { holder: asked.holder }, 'size') + asked.resources.length
-  if (size > limits.agentResources) {
-    refuse('OVERLOADED', `An agent holds and waits for at most ${limits.agentResources} resources: release some.`)
-  }
-  const obstacles = obstaclesOf(tx, asked, limits.blockersTold)
+  checkRoom(tx, asked)
   const lock: Lock = { lockId: ctx.newId('lck'), state: 'waiting', ...asked, requestedAt: ctx.now }
+  const obstacles = isCovered(tx, asked) ? [] : obstaclesOf(tx, asked, { limit: limits.blockersTold })
   if (obstacles.length === 0) return grant(tx, lock, ctx)
   if (waitMs === 0) refuseConflict(obstacles, ctx)
+  checkCircle(tx, asked)
   return enqueue(tx, { ...lock, expiresAt: later(ctx.now, waitMs) }, obstacles, ctx)
+}
+
+/** @throws OVERLOADED */
+function checkRoom(tx: Tx, { holder, resources }: Asked): void {
+  if (tx.count(locks, { holder }, 'size') + resources.length > limits.agentResources) {
+    refuse('OVERLOADED', `An agent holds and waits for at most ${limits.agentResources} resources: release some.`)
+  }
+  if (tx.count(locks, undefined, 'size') + resources.length > limits.workspaceResources) {
+    const message = `At most ${limits.workspaceResources} resources are held and waited for in a workspace: wait, or lock folders.`
+    refuse('OVERLOADED', message)
+  }
+}
+
+/** @throws DEADLOCK */
+function checkCircle(tx: Tx, asked: Asked): void {
+  const cycle = circleOf(tx, asked)
+  if (!cycle) return
+  const waiting = cycle.length === 2 ? `${cycle[1]} waits` : `${cycle.slice(1).join(', ')} wait for one another and`
+  refuse(
+    'DEADLOCK',
+    `Nobody could ever go on: ${waiting} for what ${asked.holder} has. Release that, then ask for all that is needed at once.`,
+    { cycle },
+  )
 }
 
 /** @throws BAD_RESOURCE, TOO_LARGE: comparing two requests compares each alternative of one with each of the other */
@@ -53,28 +75,26 @@ function enqueue(tx: Tx, lock: Lock, obstacles: Obstacle[], ctx: Context): Lock 
   const blockers = describeBlockers(obstacles, ctx.now)
   const position = 1 + blockers.filter(({ state }) => state === 'waiting').length
   tx.put(queued, lock, { data: { position, blockers } })
-  for (const blocker of blockers) {
-    if (blocker.state !== 'held') continue
-    tx.tell(contended, blocker.lockId, {
-      contractId: blocker.contractId,
-      to: [blocker.holder],
-      data: { waiter: lock.holder, resource: blocker.resource },
-    })
+  for (const { lock: holding, claim } of obstacles) {
+    if (holding.state === 'held') tellContended(tx, holding, claim, lock)
   }
   return lock
 }
 
+const tellContended = (tx: Tx, { lockId, contractId, holder }: Lock, { resource }: Claim, waiter: Lock): void =>
+  tx.tell(contended, lockId, { contractId, to: [holder], data: { waiter: waiter.holder, resource } })
+
 function refuseConflict(obstacles: Obstacle[], ctx: Context): never {
   const blockers = describeBlockers(obstacles, ctx.now)
   const [first] = blockers
-  const age = Math.round((first?.ageMs ?? 0) / 1000)
-  const verb = first?.state === 'waiting' ? 'waits for' : 'holds'
   const work = first?.contractId ? ` for contract ${first.contractId}` : ''
-  refuse(
-    'LOCK_CONFLICT',
-    `${first?.holder} ${verb} what was asked${work}, for ${age} s now. Wait with waitMs, work on something else, or ask ${first?.holder} for it.`,
-    { blockers },
-  )
+  const ageS = Math.round((first?.ageMs ?? 0) / 1000)
+  const verb = first?.state === 'waiting' ? 'waits for' : 'holds'
+  const message =
+    first?.state === 'cooling'
+      ? `${first.holder} lost what was asked and may still be writing: it is free at ${first.expiresAt}. Ask again then, or wait with \`waitMs\`.`
+      : `${first?.holder} ${verb} what was asked${work}, for ${ageS} s now. Wait with \`waitMs\`, work on something else, or ask ${first?.holder} for it.`
+  refuse('LOCK_CONFLICT', message, { blockers })
 }
 
 /** The answer to a caller whose request is in the queue: `then` turns an event into its result. */
@@ -90,6 +110,9 @@ export function awaitGrant<Result>(
       // Whatever ends the request ends the wait.
       if (event.data.lock !== null) return then(event)
       const { reason, blockers } = event.data
+      if (event.type === broken.type) {
+        refuse('LOCK_LOST', 'An admin ended the request: do not ask again before you know why.', { reason })
+      }
       if (reason === 'timeout') {
         refuse('WAIT_TIMEOUT', 'The lock was not granted in time. Ask again, or ask the holder for it.', { blockers })
       }
@@ -107,21 +130,13 @@ export function awaitGrant<Result>(
 export const abandon = (tx: Tx, lock: Lock, reason: string, data: Record<string, unknown> = {}): void =>
   tx.drop(abandoned, lock, { data: { reason, ...data } })
 
-/** Grants, oldest first, what waited for the locks that went. */
+/** Grants, oldest first, what waited for the locks that went; whoever is given one hears of the next in line. */
 export function grantFreed(tx: Tx, freed: readonly Lock[], ctx: Context): void {
   const waiting = new Map<string, Lock>()
-  for (const { holder, resources } of freed) {
-    // Whoever conflicts with what went, asked as if by one who stands behind them all.
-    for (const { lock } of obstaclesOf(tx, { holder, resources })) {
-      if (lock.state === 'waiting') waiting.set(lock.lockId, lock)
-    }
-  }
+  for (const lock of freed.flatMap((gone) => waitersFor(tx, gone))) waiting.set(lock.lockId, lock)
   const oldestFirst = [...waiting.values()].sort((a, b) => (a.lockId < b.lockId ? -1 : 1))
   const granted = oldestFirst.filter((lock) => grantWaiting(tx, lock, ctx))
-  // What else their holders wait for may be within what they hold now.
-  for (const { holder } of granted) {
-    for (const lock of tx.find(locks, { where: { holder, state: 'waiting' } })) grantWaiting(tx, lock, ctx)
-  }
+  for (const lock of granted) tellNext(tx, lock)
 }
 
 /** Grants a request of the queue if nothing stands against it any longer; a second `start` of an attempt never. */
@@ -130,7 +145,13 @@ function grantWaiting(tx: Tx, lock: Lock, ctx: Context): boolean {
   if (starts && tx.find(locks, { where: { contract: contractId, state: 'held' } }).some((held) => held.starts)) {
     return false
   }
-  const free = obstaclesOf(tx, lock, 1).length === 0
+  const free = obstaclesOf(tx, lock, { limit: 1 }).length === 0
   if (free) grant(tx, lock, ctx)
   return free
+}
+
+function tellNext(tx: Tx, lock: Lock): void {
+  const next = waitersFor(tx, lock).find(({ holder }) => holder !== lock.holder)
+  const claim = next && obstaclesOf(tx, next, { states: ['held'] }).find((found) => found.lock.lockId === lock.lockId)
+  if (next && claim) tellContended(tx, lock, claim.claim, next)
 }

@@ -17,7 +17,9 @@ export type Claim = z.output<typeof claim>
 
 export const lockRow = z.strictObject({
   lockId: z.string(),
-  state: z.enum(['waiting', 'held']),
+  state: z
+    .enum(['waiting', 'held', 'cooling'])
+    .describe('`cooling`: lost, and shut for a moment because its holder may be in the midst of a write'),
   token: z.int().optional().describe('rises with every grant in the workspace: the fence'),
   holder: agentName,
   session: z.string().optional().describe('the session it hangs on'),
@@ -31,26 +33,30 @@ export const lockRow = z.strictObject({
   reason: z.string().max(limits.reasonLength).optional(),
   requestedAt: instant,
   acquiredAt: instant.optional(),
-  expiresAt: instant.optional().describe('waiting: when the wait ends; held: when the lease does, if it is timed'),
+  expiresAt: instant
+    .optional()
+    .describe('waiting: when the wait ends; held: when the lease does, if it is timed; cooling: when it is free'),
   ttlMs: ms(limits.lockTtlMsMin, limits.lockTtlMsMax).optional().describe('length of a timed lease'),
 })
 
-/** One request for locks, from its place in the queue to its end. */
+/** One request for locks, from its place in the queue to its end. One that cools has only the claims that are shut. */
 export type Lock = z.output<typeof lockRow>
 
 export const locks: Table<Lock> = {
   name: 'locks',
   noun: 'lock',
   id: (row) => row.lockId,
-  columns: { state: 'TEXT', holder: 'TEXT', session: 'TEXT', contract: 'TEXT', size: 'INTEGER' },
+  columns: { state: 'TEXT', holder: 'TEXT', session: 'TEXT', contract: 'TEXT', size: 'INTEGER', exclusive: 'INTEGER' },
   index: (row) => ({
     state: row.state,
     holder: row.holder,
     session: row.session,
     contract: row.contractId,
     size: row.resources.length,
+    exclusive: row.resources.some(({ mode }) => mode === 'exclusive') ? 1 : 0,
   }),
-  indexes: [['holder', 'size'], ['session'], ['contract'], ['state']],
+  indexes: [['holder', 'state', 'size'], ['session'], ['contract'], ['state']],
+  totals: ['size'],
   keys: (row) => [
     ...new Set(row.resources.flatMap(({ resource, literal }) => keysOf(parseResource(resource, literal)))),
   ],
@@ -77,13 +83,25 @@ export const queued = event('lock.queued', locks, 'A request waits its turn.', {
 export const contended: EventDef = {
   type: 'lock.contended',
   summary: 'Told to a holder: somebody waits for what it holds. The subject is its lock.',
-  data: { waiter: 'the agent that waits', resource: 'what it waits for' },
+  data: { waiter: 'the agent that waits, the first of them', resource: 'which of its claims is wanted' },
 }
 export const acquired = event('lock.acquired', locks, 'A request was granted.')
 export const extended = event('lock.extended', locks, 'A lease was renewed, or given time after a restart.')
+const was = { last: 'the lock as it was, also where what is left of it cools' }
+export const downgraded = event('lock.downgraded', locks, 'Its holder shares it from now on.', {
+  last: 'the lock as it was',
+})
 export const released = event('lock.released', locks, 'A lock was given back.')
-export const expired = event('lock.expired', locks, 'A timed lease ran out.')
-export const lost = event('lock.lost', locks, 'A lock went with the session it hung on.', { reason: 'why' })
+export const expired = event('lock.expired', locks, 'A timed lease ran out.', was)
+export const lost = event('lock.lost', locks, 'A lock went with what it hung on.', {
+  reason: '`session lost`, `attempt lost`, `canceled` (by force) or `restored`',
+  ...was,
+})
+export const broken = event('lock.broken', locks, 'An admin ended a lock, a wait or the cooling of a lock.', {
+  reason: "the admin's",
+  ...was,
+})
+export const cooled = event('lock.cooled', locks, 'What was lost is free again.')
 export const abandoned = event('lock.abandoned', locks, 'A request waits no longer.', {
   reason: '`timeout`, `gone`, `restarted`, `attempt ended` or `overtaken`',
   blockers: 'with `timeout`: what it still waited for',
