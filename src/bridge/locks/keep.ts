@@ -95,6 +95,7 @@ export const breakLock = command({
     coolsUntil: instant.optional().describe('files that the holder had alone stay shut until then'),
   }),
   errors: ['NOT_FOUND'],
+  mcp: { destructive: true },
   run(tx, { lockId, reason }, ctx) {
     const lock = find(tx, lockId)
     if (lock.state === 'held') lose(tx, row.broken, lock, reason, ctx)
