@@ -25,10 +25,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   store: ['protocol', 'engine/ports.ts'],
   server: ['protocol', 'bridge', 'engine'],
   client: ['protocol', 'config', 'bridge (types)'],
+  dashboard: ['protocol', 'client', 'bridge (types)'],
   wiring: ['protocol', 'config', 'bridge', 'engine', 'store', 'server'],
   cli: ['protocol', 'config', 'bridge', 'client', 'wiring', 'server/mcp/index.ts'],
 }
-const ENTRIES = ['cli/main.ts', 'client/index.ts', 'client/node.ts']
+const ENTRIES = ['cli/main.ts', 'client/index.ts', 'client/node.ts', 'dashboard/page.tsx']
 const FILE_LINES_MAX = 400
 
 const roomOf = (file: string): string =>
@@ -37,10 +38,10 @@ const roomOf = (file: string): string =>
 /** The imports of a file: the file imported, and whether only types are taken. */
 function importsOf(file: string): Array<{ target: string; types: boolean }> {
   const statements = text.get(file)?.matchAll(/^(?:import|export)\s+(type\s)?[^'"]*?from\s+'(\.[^']+)'/gm) ?? []
-  return [...statements].map(([, types, path = '']) => ({
-    target: relative(src, join(src, dirname(file), path)).replace(/\.js$/, '.ts'),
-    types: types !== undefined,
-  }))
+  return [...statements].map(([, types, path = '']) => {
+    const target = relative(src, join(src, dirname(file), path)).replace(/\.js$/, '.ts')
+    return { target: text.has(`${target}x`) ? `${target}x` : target, types: types !== undefined }
+  })
 }
 
 const tidy = suite('tidy')

@@ -1,0 +1,80 @@
+import { useApp } from './app.js'
+import { AgentLink, Peer, Progress, Since, StatusBadge } from './parts.js'
+import { hrefOf } from './route.js'
+import type { Card } from './rows.js'
+import { isEnded } from './state.js'
+import { duration } from './words.js'
+
+/** Of a card on the board, px. */
+export const CARD_HEIGHT = 116
+
+/** A contract in a few words: what, who, how long, how far. */
+export function ContractCard({ card }: { card: Card }) {
+  return (
+    <article class={`card priority-${card.priority}`}>
+      <h3>
+        <a href={hrefOf({ view: 'contract', contractId: card.id })}>
+          <Peer>{card.title}</Peer>
+        </a>
+      </h3>
+      <p class="card-facts">
+        <StatusBadge status={card.status} />
+        {(card.priority === 'high' || card.priority === 'critical') && (
+          <span class={`badge priority-badge-${card.priority}`}>{card.priority}</span>
+        )}
+        <Hindrance card={card} />
+      </p>
+      <p class="card-facts">
+        <Whose card={card} />
+        {card.attempt > 1 && (
+          <span>
+            attempt {card.attempt}
+            {card.failures > 0 && `, ${card.failures} of ${card.maxAttempts} failed`}
+          </span>
+        )}
+        <Age card={card} />
+      </p>
+      {isEnded(card) || card.progress === undefined ? (
+        <p class="card-note">{card.statusMessage && <Peer>{card.statusMessage}</Peer>}</p>
+      ) : (
+        <Progress progress={card.progress} title={card.title} />
+      )}
+    </article>
+  )
+}
+
+function Whose({ card: { owner, assignee, capability } }: { card: Card }) {
+  if (owner !== undefined) return <AgentLink name={owner} />
+  if (assignee !== undefined)
+    return (
+      <span>
+        for <AgentLink name={assignee} />
+      </span>
+    )
+  return <span>{capability === undefined ? 'for anyone' : `for #${capability}`}</span>
+}
+
+/** What stands in its way. */
+function Hindrance({ card }: { card: Card }) {
+  const { nowMs } = useApp()
+  if (card.cancelRequestedAt && !isEnded(card)) return <span class="badge warn">asked to stop</span>
+  if (card.overdue && !isEnded(card)) return <span class="badge warn">overdue</span>
+  if (card.status !== 'submitted') return null
+  if (card.blockedBy && card.blockedBy.length > 0) return <span class="badge">blocked by {card.blockedBy.length}</span>
+  if (card.notBefore) return <span class="badge">in {duration(Date.parse(card.notBefore) - nowMs)}</span>
+  return null
+}
+
+/** Since when it is as it is: offered, taken or ended. */
+function Age({ card }: { card: Card }) {
+  const [at, label] = card.endedAt
+    ? [card.endedAt, 'ended']
+    : card.status === 'submitted'
+      ? [card.createdAt, 'asked']
+      : [card.acceptedAt ?? card.updatedAt, 'taken']
+  return (
+    <span class="card-age">
+      <Since at={at} label={label} /> ago
+    </span>
+  )
+}

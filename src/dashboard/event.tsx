@@ -1,0 +1,56 @@
+import { useEffect, useState } from 'preact/hooks'
+import type { Event } from '../client/index.js'
+import { reasonOf, useApp } from './app.js'
+import { Dialog } from './dialog.js'
+import { cursorAt, type Line } from './line.js'
+import { ContractLink } from './parts.js'
+import { hrefOf } from './route.js'
+import { clockTime } from './words.js'
+
+/** An event as the log has it. */
+export function EventDialog({ line, onClose }: { line: Line; onClose: () => void }) {
+  const { model, nowMs } = useApp()
+  const { client } = model
+  const [event, setEvent] = useState<Event>()
+  const [problem, setProblem] = useState<string>()
+  useEffect(() => {
+    const read = client?.call('event.read', { after: cursorAt(line.cursor, line.seq - 1), limit: 1 })
+    read?.then(
+      ({ events }) => setEvent(events[0]),
+      (error) => setProblem(reasonOf(error)),
+    )
+  }, [client, line])
+  return (
+    <Dialog title={line.type} onClose={onClose}>
+      <dl class="facts">
+        <dt>When</dt>
+        <dd>{clockTime(line.time, nowMs)}</dd>
+        <dt>Who</dt>
+        <dd>
+          {line.actor}
+          {line.unverified && <span class="sub"> (a name chosen by a holder of the operator's token)</span>}
+        </dd>
+        {line.contractId !== undefined && (
+          <>
+            <dt>Contract</dt>
+            <dd>
+              <ContractLink id={line.contractId} />
+            </dd>
+          </>
+        )}
+        <dt>Cursor</dt>
+        <dd>
+          <code>{line.cursor}</code>{' '}
+          <a href={hrefOf({ view: 'timeline', after: line.cursor })} onClick={onClose}>
+            the log up to here
+          </a>
+        </dd>
+      </dl>
+      {problem !== undefined && <p class="problem">{problem}</p>}
+      {/* A region that scrolls has to be reachable by keyboard. */}
+      <section aria-label="The whole event" class="source" tabIndex={0}>
+        <pre>{event ? JSON.stringify(event, null, 2) : 'Reading…'}</pre>
+      </section>
+    </Dialog>
+  )
+}

@@ -1,0 +1,159 @@
+import { Doing } from './agents.js'
+import { useApp } from './app.js'
+import { AttentionList } from './attention.js'
+import { CARD_HEIGHT, ContractCard } from './card.js'
+import { activities, columns, lineUp, orderCards } from './derive.js'
+import { Claims } from './locks.js'
+import { AgentLink, AgentLinks, Empty, Panel, Presence } from './parts.js'
+import { Plot } from './plot.js'
+import { hrefOf } from './route.js'
+import { waitsFor } from './state.js'
+import { bytes, count, duration } from './words.js'
+
+/** Rows of each panel; the views show all. */
+const SHOWN_MAX = 12
+
+/** Everything at a glance: what needs a person, who is here, what is in work, who waits. */
+export function Now() {
+  return (
+    <div class="view now">
+      <h1 class="hidden">Now</h1>
+      <Numbers />
+      <div class="now-columns">
+        <div class="now-main">
+          <AttentionList />
+          <InWork />
+        </div>
+        <div class="now-side">
+          <Here />
+          <Waiters />
+          <Flow />
+        </div>
+      </div>
+    </div>
+  )
+}
+
+function Numbers() {
+  const { status } = useApp().model
+  if (!status) return null
+  const { byStatus } = status.contracts
+  const all = Object.entries(byStatus)
+  return (
+    <dl class="numbers">
+      {columns.map(({ key, title, holds }) => (
+        <div key={key} class={`number-${key}`}>
+          <dt>{title}</dt>
+          <dd>
+            <a href={hrefOf({ view: 'contracts' })}>{count(all.reduce((sum, [name, n]) => sum + (holds(name) ? n : 0), 0))}</a>
+          </dd>
+        </div>
+      ))}
+      <div>
+        <dt>Locks held</dt>
+        <dd>
+          <a href={hrefOf({ view: 'locks' })}>{count(status.locks)}</a>
+        </dd>
+      </div>
+      <div class={status.waiters > 0 ? 'number-waiters' : ''}>
+        <dt>Waiting for locks</dt>
+        <dd>
+          <a href={hrefOf({ view: 'locks' })}>{count(status.waiters)}</a>
+        </dd>
+      </div>
+    </dl>
+  )
+}
+
+function InWork() {
+  const { state } = useApp().model
+  const open = [...state.cards.values()].filter(({ status }) => ['accepted', 'working', 'input_required'].includes(status))
+  const cards = open.sort(orderCards).slice(0, SHOWN_MAX)
+  return (
+    <Panel title="In work" note={open.length > 0 && <a href={hrefOf({ view: 'contracts' })}>the board</a>}>
+      {open.length === 0 ? (
+        <Empty title="Nobody is at work.">
+          <code>agent-bridge contract create --title 'Say hello'</code> offers a first task.
+        </Empty>
+      ) : (
+        <ul class="card-grid">
+          {cards.map((card) => (
+            <li key={card.id} style={{ height: `${CARD_HEIGHT}px` }}>
+              <ContractCard card={card} />
+            </li>
+          ))}
+        </ul>
+      )}
+      {open.length > SHOWN_MAX && <p class="sub more">and {count(open.length - SHOWN_MAX)} more</p>}
+    </Panel>
+  )
+}
+
+function Here() {
+  const all = activities(useApp().model.state)
+  const here = all.filter(({ worker }) => worker.presence !== 'offline')
+  const shown = [...here, ...all.filter(({ worker, contracts }) => worker.presence === 'offline' && contracts.length > 0)]
+  return (
+    <Panel title="Who is here" note={<a href={hrefOf({ view: 'agents' })}>all {count(all.length)}</a>}>
+      {shown.length === 0 ? (
+        <Empty title="No agent is connected." />
+      ) : (
+        <ul class="plain here">
+          {shown.slice(0, SHOWN_MAX * 2).map((activity) => (
+            <li key={activity.worker.agent}>
+              <p class="here-head">
+                <AgentLink name={activity.worker.agent} />
+                <Presence presence={activity.worker.presence} />
+              </p>
+              <Doing activity={activity} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
+  )
+}
+
+function Waiters() {
+  const { state } = useApp().model
+  const { waiting } = lineUp(state)
+  if (waiting.length === 0) return null
+  return (
+    <Panel title="Who waits for whom" note={<a href={hrefOf({ view: 'locks' })}>all locks</a>}>
+      <ol class="plain waits-list">
+        {waiting.slice(0, SHOWN_MAX).map((lock) => (
+          <li key={lock.lockId}>
+            <span class="chain">
+              <AgentLink name={lock.holder} />
+              <span class="arrow" aria-hidden="true">
+                →
+              </span>
+              <span class="hidden">waits for</span>
+              <AgentLinks names={waitsFor(state, lock)} />
+            </span>
+            <Claims lock={lock} />
+          </li>
+        ))}
+      </ol>
+    </Panel>
+  )
+}
+
+function Flow() {
+  const { model, nowMs } = useApp()
+  const { counts, delays } = model.rates.series(nowMs)
+  const lately = counts.slice(-11, -1).reduce((sum, number) => sum + number, 0) / 10
+  const delay = Math.max(0, ...delays.slice(-10))
+  return (
+    <Panel title="Flow">
+      <Plot values={counts} label="Events a second" value={`${lately < 10 ? lately.toFixed(1) : count(Math.round(lately))} lately`} />
+      <Plot values={delays} label="From the log to this page" value={delay > 0 ? `${count(Math.round(delay))} ms at most` : 'nothing lately'} />
+      {model.status && (
+        <p class="sub">
+          {bytes(model.status.store.bytes)} of data, daemon up for {duration(model.status.uptimeMs)}, {count(model.status.subscriptions)}{' '}
+          subscriptions
+        </p>
+      )}
+    </Panel>
+  )
+}
