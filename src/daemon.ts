@@ -15,6 +15,7 @@ import { limits } from './protocol/limits.js'
 import { product } from './protocol/version.js'
 import { createGuard } from './server/auth.js'
 import { createHttp } from './server/http/http.js'
+import { createPasses } from './server/passes.js'
 import { serveSockets } from './server/ws.js'
 import { openStore, type SqliteStore } from './store/store.js'
 
@@ -53,16 +54,18 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   const workspaces = new Map<string, Workspace>()
   const key = randomBytes(32).toString('base64url')
   const hosts = new Set<string>()
+  const passes = createPasses({ token: home.token, wallMs: systemClock.wallMs })
   const guard = createGuard({
     token: home.token,
     hosts: () => hosts,
     nowMs: () => performance.now(),
     tokensOf: (name) => (home.hasWorkspace(name) ? workspace(name, AGENT).engine.read : undefined),
+    passGrant: passes.grant,
   })
   const fault = (error: unknown) => refuseFault(error, logger)
   const door = createDoor({ clock: systemClock, workspace, fault })
   const ready = () => [...workspaces.values()].every(({ failed }) => !failed)
-  const http = createHttp({ guard, door, key, ready, fault })
+  const http = createHttp({ guard, door, key, ready, fault, passes, workspaces: home.workspaces })
   const sockets = serveSockets(http, door, guard, (error) => logger.warn({ err: error }, 'socket'))
 
   async function stop(): Promise<void> {

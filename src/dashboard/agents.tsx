@@ -37,8 +37,12 @@ export function Agents() {
                 <tr key={worker.agent}>
                   <th scope="row">
                     <AgentLink name={worker.agent} />
-                    {worker.kind !== undefined && worker.kind !== worker.agent && <span class="sub"> {worker.kind}</span>}
-                    {worker.capabilities.length > 0 && <div class="sub">{worker.capabilities.map((can) => `#${can}`).join(' ')}</div>}
+                    {worker.kind !== undefined && worker.kind !== worker.agent && (
+                      <span class="sub"> {worker.kind}</span>
+                    )}
+                    {worker.capabilities.length > 0 && (
+                      <div class="sub">{worker.capabilities.map((can) => `#${can}`).join(' ')}</div>
+                    )}
                   </th>
                   <td>
                     <Presence presence={worker.presence} />

@@ -1,19 +1,21 @@
-import { useState } from 'preact/hooks'
+import { useId, useState } from 'preact/hooks'
 import { useApp } from './app.js'
-import { type Kind, kindOf, type Question, readAnswer } from './question.js'
 import { AgentLink, Panel, Peer, Since } from './parts.js'
+import { type Kind, kindOf, type Question, readAnswer } from './question.js'
 import type { Contract } from './rows.js'
 import { duration, textOf } from './words.js'
 
 /** What the owner of a contract has asked and nobody has answered, as a form; and what was answered before. */
 export function Answers({ contract }: { contract: Contract }) {
-  const all = contract.inputRequests ?? []
+  const all = contract.inputRequests
   const open = contract.status === 'input_required' ? all.filter(({ answeredAt }) => answeredAt === undefined) : []
   const answered = all.filter(({ answeredAt }) => answeredAt !== undefined)
   if (all.length === 0) return null
   return (
     <Panel title={open.length > 0 ? 'Needs an answer' : 'Questions'} class={open.length > 0 ? 'attention' : ''}>
-      {open.length > 0 && <AnswerForm key={open.map(({ requestedAt }) => requestedAt).join()} contract={contract} questions={open} />}
+      {open.length > 0 && (
+        <AnswerForm key={open.map(({ requestedAt }) => requestedAt).join()} contract={contract} questions={open} />
+      )}
       {answered.map(({ key, prompt, answer, answeredBy, answeredAt }) => (
         <p key={key}>
           <Peer>{prompt}</Peer>{' '}
@@ -35,6 +37,7 @@ export function AnswerForm({ contract, questions }: { contract: Contract; questi
   const [values, setValues] = useState<Record<string, string>>({})
   const [problem, setProblem] = useState<string>()
   const [busy, setBusy] = useState(false)
+  const id = useId()
   const { id: contractId, owner, inputDueAt } = contract
 
   const send = async (event: SubmitEvent) => {
@@ -43,18 +46,18 @@ export function AnswerForm({ contract, questions }: { contract: Contract; questi
     const wrong = read.find(([, answer]) => 'problem' in answer)
     setProblem(wrong && 'problem' in wrong[1] ? wrong[1].problem : undefined)
     if (wrong) return
-    const responses = Object.fromEntries(read.flatMap(([key, answer]) => ('value' in answer ? [[key, answer.value]] : [])))
-    setBusy(true)
-    await act('Answered.', (client) =>
-      client.call('contract.provideInput' as 'contract.retry', { contractId, responses } as never),
+    const responses = Object.fromEntries(
+      read.flatMap(([key, answer]) => ('value' in answer ? [[key, answer.value]] : [])),
     )
+    setBusy(true)
+    await act('Answered.', (client) => client.call('contract.provideInput', { contractId, responses }))
     setBusy(false)
   }
   return (
     <form class="answers" onSubmit={send}>
       {questions.map((question) => (
-        <label key={question.key} class="field">
-          <span>
+        <div key={question.key} class="field">
+          <label htmlFor={`${id} ${question.key}`}>
             <Peer>{question.prompt}</Peer>
             {question.default !== undefined && (
               <span class="sub">
@@ -62,14 +65,15 @@ export function AnswerForm({ contract, questions }: { contract: Contract; questi
                 (without an answer: <Peer>{textOf(question.default)}</Peer>)
               </span>
             )}
-          </span>
+          </label>
           <AnswerField
+            id={`${id} ${question.key}`}
             kind={kindOf(question)}
             required={question.default === undefined}
             value={values[question.key] ?? ''}
             onValue={(value) => setValues((before) => ({ ...before, [question.key]: value }))}
           />
-        </label>
+        </div>
       ))}
       {problem !== undefined && (
         <p class="problem" role="alert">
@@ -87,17 +91,18 @@ export function AnswerForm({ contract, questions }: { contract: Contract; questi
 }
 
 interface AnswerFieldProps {
+  id: string
   kind: Kind
   required: boolean
   value: string
   onValue(value: string): void
 }
 
-function AnswerField({ kind, required, value, onValue }: AnswerFieldProps) {
+function AnswerField({ kind, onValue, ...field }: AnswerFieldProps) {
   const onInput = ({ currentTarget }: { currentTarget: { value: string } }) => onValue(currentTarget.value)
   if (kind.kind === 'choice') {
     return (
-      <select value={value} required={required} onChange={onInput}>
+      <select {...field} onChange={onInput}>
         <option value="" />
         {kind.choices.map((choice) => (
           <option key={choice} value={choice}>
@@ -107,6 +112,6 @@ function AnswerField({ kind, required, value, onValue }: AnswerFieldProps) {
       </select>
     )
   }
-  if (kind.kind === 'number') return <input type="number" step="any" required={required} value={value} onInput={onInput} />
-  return <textarea rows={kind.kind === 'json' ? 4 : 2} required={required} value={value} onInput={onInput} />
+  if (kind.kind === 'number') return <input type="number" step="any" {...field} onInput={onInput} />
+  return <textarea rows={kind.kind === 'json' ? 4 : 2} {...field} onInput={onInput} />
 }

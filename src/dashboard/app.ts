@@ -36,4 +36,8 @@ export function useApp(): App {
 
 /** Why a call did not do what it should, in words for whoever asked for it. */
 export const reasonOf = (error: unknown): string =>
-  error instanceof CallError ? `${error.message} (${error.reason})` : error instanceof Error ? error.message : 'It failed.'
+  error instanceof CallError
+    ? `${error.message} (${error.reason})`
+    : error instanceof Error
+      ? error.message
+      : 'It failed.'

@@ -14,7 +14,11 @@ export function AttentionList() {
   const { model } = useApp()
   const { attention } = model
   return (
-    <Panel title="Needs you" note={attention.length > 0 && count(attention.length)} class={attention.length > 0 ? 'attention' : ''}>
+    <Panel
+      title="Needs you"
+      note={attention.length > 0 && count(attention.length)}
+      class={attention.length > 0 ? 'attention' : ''}
+    >
       {attention.length === 0 ? (
         <Empty title="Nothing needs you." />
       ) : (

@@ -69,5 +69,8 @@ function numberIn(column: Column, dealt: Map<string, Card[]>, status: Status | u
   if (!status || text !== '') return shown
   const all = Object.entries(status.contracts.byStatus).filter(([name]) => column.holds(name))
   // What the page has seen since the bridge counted.
-  return Math.max(shown, all.reduce((sum, [, number]) => sum + number, 0))
+  return Math.max(
+    shown,
+    all.reduce((sum, [, number]) => sum + number, 0),
+  )
 }

@@ -17,9 +17,17 @@ export function Compose({ draft, onClose }: { draft: Draft; onClose: () => void 
     event.preventDefault()
     setBusy(true)
     const address = { [kind === 'agent' ? 'to' : kind]: to.trim() }
-    const more = { ...(draft.contractId && { contractId: draft.contractId }), ...(draft.replyTo && { replyTo: draft.replyTo }) }
+    const more = {
+      ...(draft.contractId && { contractId: draft.contractId }),
+      ...(draft.replyTo && { replyTo: draft.replyTo }),
+    }
     const sent = await act('Sent.', (client) =>
-      client.call('message.publish', { ...address, text, ...more, ...(requireAck && kind !== 'topic' && { requireAck }) }),
+      client.call('message.publish', {
+        ...address,
+        text,
+        ...more,
+        ...(requireAck && kind !== 'topic' && { requireAck }),
+      }),
     )
     setBusy(false)
     if (sent) onClose()

@@ -143,7 +143,9 @@ function Actions({ contract }: { contract: Contract }) {
       )}
       <button
         type="button"
-        onClick={() => compose({ contractId, ...((owner ?? contract.assignee) && { to: owner ?? contract.assignee! }) })}
+        onClick={() =>
+          compose({ contractId, ...((owner ?? contract.assignee) && { to: owner ?? contract.assignee! }) })
+        }
       >
         Write about it
       </button>

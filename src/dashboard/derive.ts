@@ -24,7 +24,12 @@ export const columns: readonly Column[] = [
     empty: 'No worker waits for an answer.',
     holds: (status) => status === 'input_required',
   },
-  { key: 'completed', title: 'Completed', empty: 'Nothing has been completed.', holds: (status) => status === 'completed' },
+  {
+    key: 'completed',
+    title: 'Completed',
+    empty: 'Nothing has been completed.',
+    holds: (status) => status === 'completed',
+  },
   {
     key: 'ended',
     title: 'Ended otherwise',
@@ -37,7 +42,8 @@ const urgency: Record<string, number> = { critical: 0, high: 1, normal: 2, low: 
 
 /** The most urgent first, then the oldest; of those that have ended, the latest first. */
 export function orderCards(one: Card, other: Card): number {
-  if (isEnded(one) && isEnded(other)) return compare(other.endedAt ?? '', one.endedAt ?? '') || compare(other.id, one.id)
+  if (isEnded(one) && isEnded(other))
+    return compare(other.endedAt ?? '', one.endedAt ?? '') || compare(other.id, one.id)
   return urgency[one.priority]! - urgency[other.priority]! || compare(one.id, other.id)
 }
 
@@ -64,7 +70,10 @@ const isFound = (card: Card, wanted: string): boolean =>
 /** Held locks, the oldest first, each with the requests that wait for its holder. */
 export function lineUp(state: State): { held: Held[]; waiting: Held[] } {
   const all = [...state.locks.values()].sort((one, other) => compare(one.lockId, other.lockId))
-  return { held: all.filter(({ state }) => state !== 'waiting'), waiting: all.filter(({ state }) => state === 'waiting') }
+  return {
+    held: all.filter(({ state }) => state !== 'waiting'),
+    waiting: all.filter(({ state }) => state === 'waiting'),
+  }
 }
 
 /** Whether a waiting request stands behind this lock; known only of those whose queueing the page has seen. */
@@ -87,7 +96,8 @@ export function activities(state: State): Activity[] {
     [...state.workers.values()].map((worker) => [worker.agent, { worker, contracts: [], locks: 0, waitsFor: [] }]),
   )
   for (const card of state.cards.values()) {
-    if (card.owner !== undefined && card.status !== 'submitted' && !isEnded(card)) found.get(card.owner)?.contracts.push(card)
+    if (card.owner !== undefined && card.status !== 'submitted' && !isEnded(card))
+      found.get(card.owner)?.contracts.push(card)
   }
   for (const lock of state.locks.values()) {
     const activity = found.get(lock.holder)

@@ -75,7 +75,10 @@ export function Checks({ contract: { checks, evidence } }: { contract: Contract 
   const { nowMs } = useApp()
   if (checks.length === 0 && evidence.length === 0) return null
   const named = new Set(checks.map(({ name }) => name))
-  const all = [...checks, ...evidence.filter(({ check }) => !named.has(check)).map(({ check, command }) => ({ name: check, command }))]
+  const all = [
+    ...checks,
+    ...evidence.filter(({ check }) => !named.has(check)).map(({ check, command }) => ({ name: check, command })),
+  ]
   return (
     <Panel title="Checks and evidence">
       <ul class="plain checks">
@@ -92,8 +95,8 @@ export function Checks({ contract: { checks, evidence } }: { contract: Contract 
               {brought.length === 0 && <span class="badge">no evidence yet</span>}
               {brought.map(({ by, at, exitCode, output, head }) => (
                 <div key={`${by} ${at}`} class="evidence">
-                  <span class={`badge ${exitCode === 0 ? 'status-completed' : 'status-failed'}`}>exit {exitCode}</span> by{' '}
-                  <AgentLink name={by} /> <span class="sub">{clockTime(at, nowMs)}</span>
+                  <span class={`badge ${exitCode === 0 ? 'status-completed' : 'status-failed'}`}>exit {exitCode}</span>{' '}
+                  by <AgentLink name={by} /> <span class="sub">{clockTime(at, nowMs)}</span>
                   {head !== undefined && (
                     <span class="sub">
                       {' '}
@@ -161,7 +164,10 @@ export function Facts({ contract }: { contract: Contract }) {
     ['Depends on', contract.dependsOn?.length ? <span class="stack">{links(contract.dependsOn)}</span> : undefined],
     ['Blocked by', contract.blockedBy?.length ? <span class="stack">{links(contract.blockedBy)}</span> : undefined],
     ['Tags', contract.tags.length > 0 && <Peer>{contract.tags.join(', ')}</Peer>],
-    ['Resources', contract.resources.length > 0 && <Peer>{contract.resources.map(({ resource }) => resource).join(' ')}</Peer>],
+    [
+      'Resources',
+      contract.resources.length > 0 && <Peer>{contract.resources.map(({ resource }) => resource).join(' ')}</Peer>,
+    ],
     ['Progress told', contract.progressedAt && <Since key="told" at={contract.progressedAt} />],
     ['Generation', String(contract.generation)],
   ]

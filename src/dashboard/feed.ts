@@ -23,7 +23,7 @@ const STATUS_EVERY_MS = 5_000
 /** How often at most what the bridge alone can tell is asked for anew. */
 const ASK_EVERY_MS = 1_000
 
-const openStatuses = ['submitted', 'accepted', 'working'] as const
+const openStatuses = ['submitted', 'accepted', 'working', 'input_required'] as const
 
 export interface FeedPort {
   client: Client

@@ -17,7 +17,8 @@ export function passesOf({ nouns: shown, agent, contract, text }: TimelineRoute)
     (kinds?.has(line.type.slice(0, line.type.indexOf('.'))) ?? true) &&
     (agent === undefined || line.actor === agent || line.subject === agent || mentions(line.text, agent)) &&
     (contract === undefined || line.contractId === contract) &&
-    (wanted === undefined || `${line.type} ${line.actor} ${line.topic ?? ''} ${line.text}`.toLowerCase().includes(wanted))
+    (wanted === undefined ||
+      `${line.type} ${line.actor} ${line.topic ?? ''} ${line.text}`.toLowerCase().includes(wanted))
 }
 
 /** The name as a word: `max` is not meant by `maximal`. */
@@ -42,13 +43,7 @@ export function Filters({ route, onChange }: { route: TimelineRoute; onChange: (
       <fieldset class="chips">
         <legend class="hidden">Kinds of events</legend>
         {nouns.map((noun) => (
-          <button
-            key={noun}
-            type="button"
-            class="chip"
-            aria-pressed={shown.has(noun)}
-            onClick={() => toggle(noun)}
-          >
+          <button key={noun} type="button" class="chip" aria-pressed={shown.has(noun)} onClick={() => toggle(noun)}>
             {noun === 'bridge' ? 'daemon' : `${noun}s`}
           </button>
         ))}

@@ -17,9 +17,9 @@ export function Head({ route }: { route: Route }) {
   const current = route.view === 'contract' ? 'contracts' : route.view
   return (
     <header class="head">
-      <a class="skip" href="#main" onClick={skip}>
+      <button type="button" class="skip" onClick={skip}>
         Skip to the content
-      </a>
+      </button>
       <span class="brand">
         <img src="/icon.svg" alt="" width={20} height={20} />
         <span class="brand-name">agent-bridge</span>
@@ -46,11 +46,8 @@ export function Head({ route }: { route: Route }) {
   )
 }
 
-/** A link would change the address, which says what is shown. */
-function skip(event: MouseEvent): void {
-  event.preventDefault()
-  document.getElementById('main')?.focus()
-}
+/** Not a link, which would change the address: that says what is shown. */
+const skip = () => document.getElementById('main')?.focus()
 
 function WorkspaceChoice() {
   const { model } = useApp()
@@ -63,7 +60,12 @@ function WorkspaceChoice() {
     location.reload()
   }
   return (
-    <select class="workspace" aria-label="Workspace" value={here} onChange={({ currentTarget }) => change(currentTarget.value)}>
+    <select
+      class="workspace"
+      aria-label="Workspace"
+      value={here}
+      onChange={({ currentTarget }) => change(currentTarget.value)}
+    >
       {names.map((name) => (
         <option key={name} value={name}>
           {name}

@@ -59,7 +59,10 @@ function useStory(contractId: string): { story: Story | undefined; lines: Line[]
   const { client, state } = model
   const [story, setStory] = useState<Story>()
   const since = useMemo(
-    () => state.lines.filter((line) => line.contractId === contractId && line.seq > (story?.upTo ?? Number.POSITIVE_INFINITY)),
+    () =>
+      state.lines.filter(
+        (line) => line.contractId === contractId && line.seq > (story?.upTo ?? Number.POSITIVE_INFINITY),
+      ),
     [story, state.versions.lines],
   )
   // What was said is wanted whole, and what was let go of by the page is found in the history alone.

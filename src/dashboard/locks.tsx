@@ -106,9 +106,7 @@ function HeldRow({ lock, behind }: { lock: Held; behind: Held[] }) {
       <td>
         <AgentLink name={lock.holder} />
       </td>
-      <td>
-        {lock.contractId ? <ContractLink id={lock.contractId} /> : lock.reason && <Peer>{lock.reason}</Peer>}
-      </td>
+      <td>{lock.contractId ? <ContractLink id={lock.contractId} /> : lock.reason && <Peer>{lock.reason}</Peer>}</td>
       <td>
         <Since at={lock.acquiredAt ?? lock.requestedAt} />
         <Lease lock={lock} />
@@ -121,7 +119,9 @@ function HeldRow({ lock, behind }: { lock: Held; behind: Held[] }) {
           question={`Takes the lock from ${lock.holder}, whatever it is doing. An attempt that needs it ends with it.`}
           done="The lock is broken."
           text={{ label: 'Why', required: true }}
-          call={(client, reason) => client.call('lock.break' as 'lock.release', { lockId: lock.lockId, reason } as never)}
+          call={(client, reason) =>
+            client.call('lock.break' as 'lock.release', { lockId: lock.lockId, reason } as never)
+          }
         />
       </td>
     </tr>
@@ -150,4 +150,6 @@ export const Claims = ({ lock }: { lock: Pick<Held, 'resources'> }) => (
 )
 
 const More = ({ shown }: { shown: number }) =>
-  shown > SHOWN_MAX ? <p class="sub more">and {count(shown - SHOWN_MAX)} more: `agent-bridge lock list` shows all.</p> : null
+  shown > SHOWN_MAX ? (
+    <p class="sub more">and {count(shown - SHOWN_MAX)} more: `agent-bridge lock list` shows all.</p>
+  ) : null

@@ -88,7 +88,10 @@ async function enter(set: (fields: Partial<Model>) => void): Promise<string | un
   if (workspaces) set({ workspaces })
   else {
     dropToken()
-    set({ phase: 'outside', ...(token && { problem: 'This page was let in some time ago, and has to be let in again.' }) })
+    set({
+      phase: 'outside',
+      ...(token && { problem: 'This page was let in some time ago, and has to be let in again.' }),
+    })
   }
   return workspaces && token
 }

@@ -45,7 +45,9 @@ function Numbers() {
         <div key={key} class={`number-${key}`}>
           <dt>{title}</dt>
           <dd>
-            <a href={hrefOf({ view: 'contracts' })}>{count(all.reduce((sum, [name, n]) => sum + (holds(name) ? n : 0), 0))}</a>
+            <a href={hrefOf({ view: 'contracts' })}>
+              {count(all.reduce((sum, [name, n]) => sum + (holds(name) ? n : 0), 0))}
+            </a>
           </dd>
         </div>
       ))}
@@ -67,7 +69,9 @@ function Numbers() {
 
 function InWork() {
   const { state } = useApp().model
-  const open = [...state.cards.values()].filter(({ status }) => ['accepted', 'working', 'input_required'].includes(status))
+  const open = [...state.cards.values()].filter(({ status }) =>
+    ['accepted', 'working', 'input_required'].includes(status),
+  )
   const cards = open.sort(orderCards).slice(0, SHOWN_MAX)
   return (
     <Panel title="In work" note={open.length > 0 && <a href={hrefOf({ view: 'contracts' })}>the board</a>}>
@@ -92,7 +96,10 @@ function InWork() {
 function Here() {
   const all = activities(useApp().model.state)
   const here = all.filter(({ worker }) => worker.presence !== 'offline')
-  const shown = [...here, ...all.filter(({ worker, contracts }) => worker.presence === 'offline' && contracts.length > 0)]
+  const shown = [
+    ...here,
+    ...all.filter(({ worker, contracts }) => worker.presence === 'offline' && contracts.length > 0),
+  ]
   return (
     <Panel title="Who is here" note={<a href={hrefOf({ view: 'agents' })}>all {count(all.length)}</a>}>
       {shown.length === 0 ? (
@@ -146,12 +153,20 @@ function Flow() {
   const delay = Math.max(0, ...delays.slice(-10))
   return (
     <Panel title="Flow">
-      <Plot values={counts} label="Events a second" value={`${lately < 10 ? lately.toFixed(1) : count(Math.round(lately))} lately`} />
-      <Plot values={delays} label="From the log to this page" value={delay > 0 ? `${count(Math.round(delay))} ms at most` : 'nothing lately'} />
+      <Plot
+        values={counts}
+        label="Events a second"
+        value={`${lately < 10 ? lately.toFixed(1) : count(Math.round(lately))} lately`}
+      />
+      <Plot
+        values={delays}
+        label="From the log to this page"
+        value={delay > 0 ? `${count(Math.round(delay))} ms at most` : 'nothing lately'}
+      />
       {model.status && (
         <p class="sub">
-          {bytes(model.status.store.bytes)} of data, daemon up for {duration(model.status.uptimeMs)}, {count(model.status.subscriptions)}{' '}
-          subscriptions
+          {bytes(model.status.store.bytes)} of data, daemon up for {duration(model.status.uptimeMs)},{' '}
+          {count(model.status.subscriptions)} subscriptions
         </p>
       )}
     </Panel>

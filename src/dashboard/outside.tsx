@@ -10,7 +10,8 @@ export function Outside({ problem }: { problem: string | undefined }) {
         <code>agent-bridge dashboard</code>
       </pre>
       <p class="sub">
-        It opens this page with a code that lets in once, within a minute. Leave this tab open and it stays in for 12 hours.
+        It opens this page with a code that lets in once, within a minute. Leave this tab open and it stays in for 12
+        hours.
       </p>
     </main>
   )

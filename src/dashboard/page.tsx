@@ -62,7 +62,8 @@ function Page({ model }: { model: Model }) {
   }
   if (model.phase === 'outside') return <Outside problem={model.problem} />
   if (model.phase === 'away') return <Away />
-  if (model.phase === 'entering' || !model.loaded) return <main class="outside" id="main" aria-busy="true" tabIndex={-1} />
+  if (model.phase === 'entering' || !model.loaded)
+    return <main class="outside" id="main" aria-busy="true" tabIndex={-1} />
   return (
     <AppProvider value={app}>
       <Head route={route} />

@@ -11,7 +11,7 @@ export const keepWorkspace = (workspace: string): void => sessionStorage.setItem
 
 /** Exchanges a code for a token and keeps it. False when the code is not good any more. @throws TypeError when the daemon is away */
 export async function redeemCode(code: string): Promise<boolean> {
-  const response = await fetch('/dashboard/session', {
+  const response = await fetch('/dashboard/pass', {
     method: 'POST',
     headers: { 'Content-Type': 'application/json' },
     body: JSON.stringify({ code }),

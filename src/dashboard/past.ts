@@ -24,7 +24,13 @@ export interface Found {
  * Reads the log backwards from `before` (a seq, itself included), for as many lines as a page needs. The log is read
  * forwards by nature, so a stretch of it at a time is. @throws CallError, ConnectionError
  */
-export async function readBack(client: Client, head: string, before: number, earliest: number, wanted: Wanted): Promise<Found> {
+export async function readBack(
+  client: Client,
+  head: string,
+  before: number,
+  earliest: number,
+  wanted: Wanted,
+): Promise<Found> {
   let lines: Line[] = []
   let reached = before
   for (let reading = 0; reading < READINGS_MAX && lines.length < WANTED && reached > earliest; reading++) {

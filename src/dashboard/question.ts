@@ -1,10 +1,15 @@
+import type { Params } from '../client/index.js'
+
+/** A value as an answer may be. */
+export type Json = Params<'contract.provideInput'>['responses'][string]
+
 /** Something that a worker asks. */
 export interface Question {
   key: string
   prompt: string
   /** JSON Schema of the answer. */
   schema?: unknown
-  default?: unknown
+  default?: Json | undefined
 }
 
 /** The sort of field in which a question is answered. */
@@ -22,8 +27,8 @@ export function kindOf({ schema }: Question): Kind {
 const spell = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** What was written, as the value that is meant. */
-export function readAnswer(question: Question, text: string): { value: unknown } | { problem: string } {
-  const { enum: values } = (question.schema ?? {}) as { enum?: unknown[] }
+export function readAnswer(question: Question, text: string): { value: Json } | { problem: string } {
+  const { enum: values } = (question.schema ?? {}) as { enum?: Json[] }
   const kind = kindOf(question)
   if (text.trim() === '') {
     return question.default === undefined ? { problem: 'Every question wants an answer.' } : { value: question.default }
@@ -31,7 +36,7 @@ export function readAnswer(question: Question, text: string): { value: unknown }
   if (kind.kind === 'text') return { value: text }
   if (kind.kind === 'choice' && Array.isArray(values)) {
     const at = kind.choices.indexOf(text)
-    return at < 0 ? { problem: 'Choose one of the answers.' } : { value: values[at] }
+    return at < 0 ? { problem: 'Choose one of the answers.' } : { value: values[at]! }
   }
   if (kind.kind === 'number') {
     const value = Number(text)

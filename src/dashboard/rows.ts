@@ -2,26 +2,7 @@ import type { ResultOf } from '../client/index.js'
 
 // What the page keeps of the bridge's rows: enough for a card or a line each. Whatever shows more asks for the whole.
 
-export type Contract = Omit<ResultOf<'contract.get'>, 'status'> & {
-  status: string
-  dependsOn?: string[]
-  blockedBy?: string[]
-  parentId?: string
-  dueAt?: string
-  overdue?: true
-  inputDueAt?: string
-  inputRequests?: Array<{
-    key: string
-    prompt: string
-    schema?: unknown
-    default?: unknown
-    attempt: number
-    requestedAt: string
-    answer?: unknown
-    answeredBy?: string
-    answeredAt?: string
-  }>
-}
+export type Contract = ResultOf<'contract.get'>
 export type Lock = ResultOf<'lock.list'>['items'][number]
 export type Agent = ResultOf<'agent.list'>['items'][number]
 export type Status = ResultOf<'bridge.status'>

@@ -19,6 +19,10 @@ export const limits = {
   /** Sockets that have not opened a session yet, and how long one may take, ms. */
   unopenedSockets: 256,
   openWithinMs: 10_000,
+  /** Codes that let the dashboard in: how many are open at a time, how long one is good, ms; and the pass it gives, ms. */
+  codes: 64,
+  codeMs: 60_000,
+  passMs: 12 * 3_600_000,
   /** Subscriptions of one socket, and filters of one subscription. */
   subscriptions: 64,
   filters: 16,

@@ -4,13 +4,14 @@ import type { Door } from '../../engine/door.js'
 import type { Outcome } from '../../engine/engine.js'
 import { BridgeError } from '../../protocol/errors.js'
 import type { Guard } from '../auth.js'
+import { type DashboardOptions, serveDashboard } from './dashboard.js'
 import { serveHealth } from './health.js'
 import { serveMethods } from './methods.js'
 import { problem, refuseRaw } from './problem.js'
 import { createRouter } from './router.js'
 import { serveRpc } from './rpc.js'
 
-export interface HttpOptions {
+export interface HttpOptions extends DashboardOptions {
   guard: Guard
   door: Door
   /** The secret of `daemon.json`. */
@@ -26,6 +27,7 @@ export function createHttp(options: HttpOptions): Server {
   const { guard, door, fault } = options
   const router = createRouter(guard)
   serveHealth(router, options)
+  serveDashboard(router, options)
   serveRpc(router, door)
   serveMethods(router, door)
 
