@@ -46,7 +46,9 @@ export function createGuard({
   let failures = 0
   let windowFrom = 0
   return {
-    checkSource({ headers }) {
+    checkSource({ headers, headersDistinct }) {
+      // RFC 9112, 3.2: of two, Node reads the first, and whoever stands between may read the other.
+      if ((headersDistinct.host?.length ?? 0) > 1) refuse('INVALID_REQUEST', 'A request has one Host header.')
       const host = headers.host?.toLowerCase() ?? ''
       // DNS rebinding: a page's own name, pointed at this address, comes in as Host.
       if (!hosts().has(host)) refuse('FORBIDDEN', 'The Host header does not name this daemon.')
