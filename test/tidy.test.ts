@@ -27,9 +27,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   client: ['protocol', 'config', 'bridge (types)'],
   dashboard: ['protocol', 'client', 'bridge (types)'],
   wiring: ['protocol', 'config', 'bridge', 'engine', 'store', 'server'],
-  cli: ['protocol', 'config', 'bridge', 'client', 'wiring', 'server/mcp/index.ts'],
+  workers: ['protocol', 'config', 'bridge', 'client'],
+  cli: ['protocol', 'config', 'bridge', 'client', 'wiring', 'server/mcp/index.ts', 'workers'],
 }
-const ENTRIES = ['cli/main.ts', 'client/index.ts', 'client/node.ts', 'dashboard/page.tsx']
+const ENTRIES = ['cli/main.ts', 'client/index.ts', 'client/node.ts', 'dashboard/page.tsx', 'workers/leash.ts']
 const FILE_LINES_MAX = 400
 
 const roomOf = (file: string): string =>

@@ -9,6 +9,7 @@ import { addStart } from './start.js'
 import { openTerminal } from './terminal.js'
 import { printableJson } from './text.js'
 import { addWatch } from './watch.js'
+import { addWork } from './work.js'
 
 /** Runs the command line, as Node gives it, and leaves the exit code in `process.exitCode`. */
 export async function main(argv: string[]): Promise<void> {
@@ -59,6 +60,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addWatch(program)
   program.commandsGroup('Agents:')
   addServe(program)
+  addWork(program)
   program.commandsGroup('Calls:')
   addCalls(program)
   return program

@@ -1,5 +1,5 @@
 import type { MethodName } from '../bridge/index.js'
-import { type Client, ConnectionError, connectLocal, type SessionOptions } from '../client/node.js'
+import { type Client, ConnectionError, connectLocal, type LocalOptions } from '../client/node.js'
 import { fail } from './exits.js'
 import { environmentOf, type Globals } from './globals.js'
 
@@ -7,7 +7,7 @@ import { environmentOf, type Globals } from './globals.js'
 export const HUMAN = 'human'
 
 /** Connects as the options say. Nothing hangs on the session, for a command may be over in a moment. @throws ConnectionError */
-export function openSession(globals: Globals, more: Partial<SessionOptions> = {}): Promise<Client> {
+export function openSession(globals: Globals, more: Partial<LocalOptions> = {}): Promise<Client> {
   const env = environmentOf(globals)
   const agent = globals.as ?? (env.AGENT_BRIDGE_AGENT || HUMAN)
   return connectLocal({ agent, ...(globals.home && { home: globals.home }), env, oneShot: true, ...more })

@@ -1,0 +1,139 @@
+import { CallError, type Event } from '../client/node.js'
+import type { Account } from './account.js'
+import type { Fault } from './adapter.js'
+import { answer, fail, type Outcome } from './answer.js'
+import { type LockWatch, watchLocks } from './audit.js'
+import { notAllowed } from './checks.js'
+import { changedSince, type Snapshot, snapshot } from './git.js'
+import { createHearing, type Hearing } from './hearing.js'
+import { acknowledge, decline, type Letter, shown } from './mail.js'
+import { type Halt, type Ongoing, tellNote } from './ongoing.js'
+import type { Contract } from './prompt.js'
+import type { Shop } from './shop.js'
+import type { TurnEnd } from './turn.js'
+import { runTurns } from './turns.js'
+
+/** One attempt at a contract, from the lock to the last word. */
+export interface Attempt {
+  contractId: string
+  /** Settles when it is over and its process tree is dead. */
+  ended: Promise<Outcome>
+  /** An event that concerns the worker. */
+  heard(event: Event): void
+  /** A message for the agent: into its running turn if it can be, else into one that follows. */
+  deliver(letter: Letter): Promise<void>
+  /** Ends it and gives the contract back. */
+  leave(): void
+}
+
+/** How long one call waits for its turn at the locks, ms; it is then made again. */
+const TURN_WAIT_MS = 10 * 60_000
+const NOT_READ =
+  'This was not read: the turn ended before the agent could be shown it. Send it again with the next task.'
+
+export function beginAttempt(shop: Shop, contract: Contract): Attempt {
+  const { id: contractId, attempt } = contract
+  const ongoing: Ongoing = { shop, contract, contractId, attempt, waiting: [] }
+  const aborted = new AbortController()
+  const end = (reason: Halt) => {
+    ongoing.halt ??= reason
+    ongoing.live?.stop(reason)
+    aborted.abort()
+  }
+  return {
+    contractId,
+    ended: run(ongoing, aborted.signal),
+    heard(event) {
+      ongoing.watch?.heard(event)
+      const reason = haltBy(event, contract)
+      if (reason) end(reason)
+    },
+    async deliver(letter) {
+      if (await ongoing.live?.steer(shown(letter))) await acknowledge(shop.client, [letter])
+      else ongoing.waiting.push(letter)
+    },
+    leave: () => end('left'),
+  }
+}
+
+/** What an event means for an attempt under way. */
+function haltBy({ data }: Event, { id, attempt }: Contract): Halt | undefined {
+  const told = data.contract as Contract | undefined
+  if (told?.id !== id || told.attempt < attempt) return undefined
+  const open =
+    told.attempt === attempt && !['submitted', 'completed', 'failed', 'canceled', 'rejected'].includes(told.status)
+  if (!open) return 'lost'
+  return told.cancelRequestedAt === undefined ? undefined : 'canceled'
+}
+
+async function run(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
+  try {
+    return await work(ongoing, signal)
+  } catch (error) {
+    // The attempt ended in the moment in which it was to be answered.
+    if (error instanceof CallError && error.reason === 'STALE_ATTEMPT') return { text: 'was taken away' }
+    throw error
+  } finally {
+    for (const letter of ongoing.waiting) await decline(ongoing.shop.client, letter, NOT_READ).catch(() => {})
+  }
+}
+
+async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
+  const { shop, contract } = ongoing
+  const [denied] = notAllowed(contract.checks, shop.options.allowChecks)
+  if (denied) return fail(ongoing, notAllowedFault(denied.command))
+  if (!(await takeTurn(ongoing, signal))) return answer(ongoing)
+  const watch = await watchLocks(shop.client, shop.client.agent)
+  ongoing.watch = watch
+  const before = snapshot(shop.top)
+  const hearing = createHearing()
+  const begunMs = performance.now()
+  const turns = await runTurns(ongoing, before.dirty.keys(), hearing)
+  const account = accountOf(shop, turns, hearing, before, watch)
+  return answer(ongoing, turns, { ...account, durationMs: Math.round(performance.now() - begunMs) })
+}
+
+/** Waits for the locks. False when the attempt was ended meanwhile. */
+async function takeTurn(ongoing: Ongoing, signal: AbortSignal): Promise<boolean> {
+  const { shop, contractId, attempt } = ongoing
+  for (;;) {
+    try {
+      const waited = { contractId, attempt, waitMs: TURN_WAIT_MS }
+      const { contract } = await shop.client.call('contract.start', waited, { signal })
+      // It may have been called off before there was anybody here to hear it.
+      if (contract.cancelRequestedAt !== undefined) ongoing.halt ??= 'canceled'
+      return ongoing.halt === undefined
+    } catch (error) {
+      if (ongoing.halt !== undefined) return false
+      if (!(error instanceof CallError) || error.reason !== 'WAIT_TIMEOUT') throw error
+      tellNote(ongoing, 'still waits for its locks')
+    }
+  }
+}
+
+/** What came of the turns: what the agent says it edited, and what the work tree shows, held against the locks. */
+function accountOf(shop: Shop, turns: TurnEnd, hearing: Hearing, before: Snapshot, watch: LockWatch): Account {
+  const seen = watch.sort(changedSince(shop.top, before))
+  const said = watch.sort([...hearing.edited].filter((path) => !seen.own.includes(path) && !path.startsWith('/')))
+  return {
+    agent: shop.options.kind,
+    version: shop.version,
+    outcome: turns.verdict.done ? 'done' : turns.verdict.reason,
+    durationMs: 0,
+    message: hearing.message,
+    // What others have locked is theirs, unless the agent itself says that it edited it.
+    changed: [...new Set([...seen.own, ...seen.nobodys, ...said.own, ...said.nobodys, ...said.others])].sort(),
+    refused: [...hearing.refused],
+    outsideLocks: [...new Set([...seen.nobodys, ...said.nobodys, ...said.others])].sort(),
+    top: shop.top,
+    head: before.head,
+    ...(hearing.session && { session: hearing.session }),
+    ...(turns.usage && { usage: turns.usage }),
+  }
+}
+
+const notAllowedFault = (command: string): Fault => ({
+  reason: 'CHECK_NOT_ALLOWED',
+  message: `This worker does not run the check \`${command}\`: start it with --allow-check '${command}', or leave the check to another agent.`,
+  retryable: false,
+})

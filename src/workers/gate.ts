@@ -1,0 +1,103 @@
+import { realpathSync } from 'node:fs'
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
+import { CallError, type Client, type ResultOf } from '../client/node.js'
+import { limits } from '../protocol/limits.js'
+
+// May this agent write here? Asked before an edit by hooks, and by drivers whose agents ask for leave.
+
+/** A file that nobody has locked: taken for the agent, refused, or let pass. */
+export type Outside = 'acquire' | 'refuse' | 'allow'
+
+export interface Gate {
+  client: Client
+  /** The top folder of the work tree. */
+  top: string
+  outside: Outside
+  /** The attempt to which locks are taken, where the edit is for one. */
+  lease?: { contractId: string; attempt: number }
+}
+
+/** Why these paths may not be written; undefined when they may. Files outside of the repository are nobody's. @throws CallError, ConnectionError */
+export async function forbids(
+  { client, top, outside, lease }: Gate,
+  paths: readonly string[],
+): Promise<string | undefined> {
+  const names = [...new Set(paths.flatMap((path) => pathIn(top, path) ?? []))]
+  for (let at = 0; at < names.length; at += limits.lockResources) {
+    const resources = names.slice(at, at + limits.lockResources).map((name) => `file:${name}`)
+    const { allowed, mine, heldBy } = await client.call('lock.check', { resources })
+    if (!allowed) return refusalOf(heldBy, resources)
+    if (mine || outside === 'allow') continue
+    const denied = await take(client, resources, outside, lease)
+    if (denied) return denied
+  }
+  return undefined
+}
+
+async function take(
+  client: Client,
+  resources: string[],
+  outside: Outside,
+  lease: Gate['lease'],
+): Promise<string | undefined> {
+  if (outside === 'refuse') {
+    return `${told(resources)} is not among the files that are locked for you (agent-bridge). Edit only those, or lock it first: agent-bridge lock acquire --resource '${resources[0]}'.`
+  }
+  try {
+    const claims = resources.map((resource) => ({ resource, literal: true }))
+    await client.call('lock.acquire', { resources: claims, reason: 'taken by an edit', ...lease })
+    return undefined
+  } catch (error) {
+    if (error instanceof CallError && error.reason === 'LOCK_CONFLICT') return `${told(resources)}: ${error.message}`
+    throw error
+  }
+}
+
+type HeldBy = ResultOf<'lock.check'>['heldBy']
+
+/** Names who holds it, for what, since when, and what to do. */
+function refusalOf(lock: HeldBy, resources: readonly string[]): string {
+  if (!lock) return `${told(resources)} is locked by another agent (agent-bridge).`
+  const { holder, contractId, acquiredAt, requestedAt, reason } = lock
+  const ageMs = Math.max(0, Date.now() - Date.parse(acquiredAt ?? requestedAt))
+  const work = contractId ? ` for contract ${contractId}` : ''
+  return [
+    `${told(resources)} is locked by ${holder}${work}, for ${briefAge(ageMs)} now (agent-bridge).`,
+    ...(reason ? [`Its reason: ${reason}.`] : []),
+    `Leave it alone and do what else there is; say at the end what could not be done. To get it, ask ${holder}: agent-bridge message publish --to ${holder} --text '...'.`,
+  ].join(' ')
+}
+
+const told = (resources: readonly string[]): string => {
+  const names = resources.map((resource) => resource.replace(/^file:/, ''))
+  return names.length > 3
+    ? `One of ${names.slice(0, 3).join(', ')} ...`
+    : names.length > 1
+      ? `One of ${names.join(', ')}`
+      : names.join('')
+}
+
+function briefAge(ms: number): string {
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 120) return `${seconds} s`
+  return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`
+}
+
+/** A path as locks name it, relative to the top; undefined for what is not below it. */
+export function pathIn(top: string, path: string): string | undefined {
+  const name = relative(realPath(top), realPath(isAbsolute(path) ? path : resolve(top, path)))
+  if (name === '' || name === '..' || name.startsWith(`..${sep}`) || isAbsolute(name)) return undefined
+  // Git's own folder is not part of the work tree.
+  if (name === '.git' || name.startsWith(`.git${sep}`)) return undefined
+  return name.split(sep).join('/').normalize('NFC')
+}
+
+/** With links followed as far as the path exists: what is written through a link is written where it leads. */
+function realPath(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : join(realPath(parent), basename(path))
+  }
+}

@@ -1,0 +1,26 @@
+import type { LockWatch } from './audit.js'
+import type { Letter } from './mail.js'
+import type { Contract } from './prompt.js'
+import type { Shop } from './shop.js'
+import type { LiveTurn } from './turn.js'
+
+/** Why an attempt is ended from outside: its creator called it off, it is no longer ours, the worker is to stop. */
+export type Halt = 'canceled' | 'lost' | 'left'
+
+/** One attempt under way, and all that changes of it. */
+export interface Ongoing {
+  readonly shop: Shop
+  readonly contract: Contract
+  readonly contractId: string
+  readonly attempt: number
+  /** Messages that the agent has not been shown. */
+  readonly waiting: Letter[]
+  halt?: Halt
+  live?: LiveTurn
+  watch?: LockWatch
+}
+
+/** Tells the bridge how it goes. A note that comes too late is of no use to anybody. */
+export function tellNote({ shop, contractId, attempt }: Ongoing, note: string): void {
+  shop.client.call('contract.update', { contractId, attempt, note }).catch(() => {})
+}

@@ -1,0 +1,160 @@
+// A worker and its agent, from the offer to the answer. The agents are stand-ins; everything else is real.
+
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { agentKinds } from '../../src/workers/adapter.js'
+import { until } from '../socket.js'
+import { artifact, openScene, type Scene } from './scene.js'
+
+const work = suite<{ scene: Scene }>('work')
+
+work.before.each(async (context) => {
+  context.scene = await openScene()
+})
+work.after.each(({ scene }) => scene.end())
+
+for (const kind of agentKinds) {
+  work(`${kind} does a contract: locks, edits, checks, evidence, what it left and what it cost`, async ({ scene }) => {
+    const check = { name: 'there', command: 'test -f src/a.ts' }
+    await scene.worker(kind, { allowChecks: [check.command] })
+    const id = await scene.offer({
+      assignee: kind,
+      resources: [{ resource: 'file:src/**' }],
+      checks: [check],
+      do: [
+        { say: 'I begin.' },
+        { edit: { path: 'src/a.ts', content: 'export {}\n' } },
+        { shell: 'ls' },
+        { say: 'All is written.' },
+      ],
+    })
+    const done = await scene.reach(id, 'completed', 'failed')
+    assert.is(done.status, 'completed', JSON.stringify(done.error))
+    assert.is(scene.read('src/a.ts'), 'export {}\n')
+    assert.equal(
+      done.evidence.map(({ check, exitCode, by }) => [check, exitCode, by]),
+      [['there', 0, kind]],
+    )
+    const usage = { inputTokens: 100, outputTokens: 10, cachedTokens: 20, ...(kind === 'claude' && { costUsd: 0.25 }) }
+    const result = { message: 'All is written.', changed: ['src/a.ts'], refused: [], outsideLocks: [], usage }
+    assert.equal(done.result, result)
+    assert.match(artifact(done, 'diff')?.text ?? '', /\+export \{\}/)
+    const account = artifact(done, 'attempt-1')?.data
+    assert.equal([account?.agent, account?.version, account?.usage], [kind, '0.0.0-standin', usage])
+    assert.equal(artifact(done, 'usage')?.data, usage)
+    assert.is(artifact(done, 'last-message')?.text, 'All is written.')
+    const types = scene.events.filter(({ contractId }) => contractId === id).map(({ type }) => type)
+    assert.ok(
+      types.includes('lock.acquired') && types.includes('contract.progressed') && types.includes('lock.released'),
+    )
+    const { items } = await scene.human.call('contract.history', { contractId: id })
+    const notes = items.map(({ note }) => note ?? '').join('\n')
+    for (const note of ['says: I begin.', 'edits src/a.ts', 'runs ls'])
+      assert.ok(notes.includes(note), `${note} in ${notes}`)
+  })
+}
+
+work('what failed is tried again, told of, and summed', async ({ scene }) => {
+  await scene.worker('claude')
+  const id = await scene.offer({
+    do: [{ edit: { path: 'half.txt', content: 'half' } }, { fail: 'API Error: 529 Overloaded' }],
+    again: [{ edit: { path: 'whole.txt', content: 'whole' } }, { say: 'done' }],
+  })
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.equal([done.status, done.attempt, done.failures], ['completed', 2, 1])
+  assert.is(done.attempts[0]?.note, 'API Error: 529 Overloaded')
+  assert.equal(artifact(done, 'usage')?.data, { inputTokens: 200, outputTokens: 20, cachedTokens: 40, costUsd: 0.5 })
+})
+
+work('who is not logged in fails the contract for good, and takes no other', async ({ scene }) => {
+  const worker = await scene.worker('codex')
+  const first = await scene.offer({ do: [{ fail: 'unexpected status 401 Unauthorized: bad key' }] })
+  const failed = await scene.reach(first, 'failed')
+  assert.equal([failed.error?.reason, failed.error?.retryable, failed.attempt], ['NOT_LOGGED_IN', false, 1])
+  assert.match((await worker.ended) ?? '', /401/)
+  const second = await scene.offer({ do: [{ say: 'never' }] })
+  assert.is((await scene.human.call('contract.get', { contractId: second })).status, 'submitted')
+})
+
+work('a check that fails sends it back; one that was not allowed here is never run', async ({ scene }) => {
+  await scene.worker('codex', { allowChecks: ['test -f right'] })
+  const id = await scene.offer({
+    checks: [{ name: 'right', command: 'test -f right' }],
+    do: [{ edit: { path: 'wrong', content: '' } }, { say: 'done' }],
+    again: [{ edit: { path: 'right', content: '' } }, { say: 'done now' }],
+  })
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.equal([done.status, done.attempt], ['completed', 2])
+  assert.match(done.attempts[0]?.note ?? '', /^right ended with 1/)
+  const mark = join(scene.repository, 'ran')
+  const other = await scene.offer({ checks: [{ name: 'evil', command: `touch ${mark}` }], do: [{ say: 'done' }] })
+  const refused = await scene.reach(other, 'failed')
+  assert.equal([refused.error?.reason, refused.error?.retryable], ['CHECK_NOT_ALLOWED', false])
+  assert.not.ok(existsSync(mark))
+})
+
+work('a check that hangs has failed', async ({ scene }) => {
+  await scene.worker('codex', { allowChecks: ['echo begun; sleep 1000'], checkTimeoutMs: 300 })
+  const id = await scene.offer({
+    maxAttempts: 1,
+    checks: [{ name: 'slow', command: 'echo begun; sleep 1000' }],
+    do: [{ say: 'done' }],
+  })
+  const failed = await scene.reach(id, 'failed')
+  assert.match(failed.error?.message ?? '', /slow ended with 124: begun/)
+})
+
+work('what nobody had locked and was changed all the same is told', async ({ scene }) => {
+  await scene.worker('codex', { outside: 'allow' })
+  const id = await scene.offer({
+    resources: [{ resource: 'file:src/**' }],
+    do: [
+      { edit: { path: 'src/in', content: '' } },
+      { edit: { path: 'out', content: '' } },
+      { shell: 'touch by-shell' },
+      { say: 'done' },
+    ],
+  })
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.equal((done.result as { outsideLocks: string[] }).outsideLocks, ['by-shell', 'out'])
+})
+
+work('an edit of what another has locked fails the attempt', async ({ scene }) => {
+  const { lockId, token } = await scene.human.call('lock.acquire', { resources: [{ resource: 'file:mine' }] })
+  await scene.worker('codex', { outside: 'allow' })
+  const id = await scene.offer({ maxAttempts: 1, do: [{ edit: { path: 'mine', content: '' } }, { say: 'done' }] })
+  const failed = await scene.reach(id, 'failed')
+  assert.is(failed.error?.reason, 'OUTSIDE_LOCKS')
+  await scene.human.call('lock.release', { lockId, token: token! })
+})
+
+work('a message is shown to the agent in a turn that follows, and its sender told so', async ({ scene }) => {
+  await scene.worker('codex')
+  const id = await scene.offer({
+    do: [{ edit: { path: 'begun', content: '' } }, { until: 'go' }, { say: 'first turn' }],
+  })
+  await until(() => existsSync(join(scene.repository, 'begun')), 'the agent to begin')
+  const { messageId } = await scene.human.call('message.publish', { to: 'codex', text: 'use tabs' })
+  scene.write('go', '')
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.match(
+    (done.result as { message: string }).message,
+    /^read: Message .* from the agent "human" \(admin\).*\nuse tabs/s,
+  )
+  const { receipts } = await scene.human.call('message.get', { messageId })
+  assert.is(receipts?.codex?.state, 'injected')
+})
+
+work('a message to an idle agent is answered with the truth', async ({ scene }) => {
+  await scene.worker('codex')
+  await scene.human.call('message.publish', { to: 'codex', text: 'hello' })
+  await until(async () => (await scene.human.call('message.inbox', {})).items.length === 1, 'an answer')
+  const { items } = await scene.human.call('message.inbox', {})
+  assert.match(items[0]?.text ?? '', /nobody has read this yet/)
+  const id = await scene.offer({ do: [{ say: 'done' }] })
+  await scene.reach(id, 'completed')
+})
+
+work.run()
