@@ -1,7 +1,7 @@
 import { limits } from '../protocol/limits.js'
 import { type Account, artifactsOf } from './account.js'
 import type { Fault } from './adapter.js'
-import { runChecks } from './checks.js'
+import { ownChecks, runChecks } from './checks.js'
 import { type Ongoing, tellNote } from './ongoing.js'
 import { STALLED, type TurnEnd } from './turn.js'
 
@@ -46,7 +46,7 @@ async function complete(ongoing: Ongoing, account: Account): Promise<Outcome> {
   const { message, changed, refused, outsideLocks, usage } = account
   const runId = `${shop.runs}${contractId}/${attempt}/checks`
   const setting = { cwd: shop.cwd, runId, env: shop.plainEnv, timeLimitMs: shop.options.checkTimeoutMs }
-  const evidence = await runChecks(contract.checks, setting)
+  const evidence = await runChecks(ownChecks(contract), setting)
   const failed = evidence.filter(({ exitCode }) => exitCode !== 0)
   if (failed.length > 0) {
     const told = failed.map(

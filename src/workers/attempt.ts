@@ -56,12 +56,13 @@ export function beginAttempt(shop: Shop, contract: Contract): Attempt {
   }
 }
 
+const OPEN: ReadonlySet<string> = new Set(['accepted', 'working', 'input_required'])
+
 /** What an event means for an attempt under way. */
 function haltBy({ data }: Event, { id, attempt }: Contract): Halt | undefined {
   const told = data.contract as Contract | undefined
   if (told?.id !== id || told.attempt < attempt) return undefined
-  const open =
-    told.attempt === attempt && !['submitted', 'completed', 'failed', 'canceled', 'rejected'].includes(told.status)
+  const open = told.attempt === attempt && OPEN.has(told.status)
   if (!open) return 'lost'
   return told.cancelRequestedAt === undefined ? undefined : 'canceled'
 }
@@ -80,7 +81,7 @@ async function run(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
 
 async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
   const { shop, contract } = ongoing
-  const [denied] = notAllowed(contract.checks, shop.options.allowChecks)
+  const [denied] = notAllowed(contract, shop.options.allowChecks)
   if (denied) return fail(ongoing, notAllowedFault(denied.command))
   if (!(await takeTurn(ongoing, signal))) return answer(ongoing)
   const watch = await watchLocks(shop.client, shop.client.agent)

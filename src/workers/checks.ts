@@ -11,9 +11,12 @@ type Check = Contract['checks'][number]
 /** The exit code that stands for "did not end in time"; that of timeout(1). */
 const TIMED_OUT = 124
 
+/** The checks that are for the owner to run; others are for another agent. */
+export const ownChecks = ({ checks }: Contract): Check[] => checks.filter(({ verifier }) => verifier === undefined)
+
 /** The checks that the worker was not told to run: a peer's contract does not choose what runs here. */
-export const notAllowed = (checks: readonly Check[], allowed: readonly string[]): Check[] =>
-  checks.filter(({ command }) => !allowed.includes(command))
+export const notAllowed = (contract: Contract, allowed: readonly string[]): Check[] =>
+  ownChecks(contract).filter(({ command }) => !allowed.includes(command))
 
 export interface CheckSetting {
   cwd: string
