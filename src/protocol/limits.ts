@@ -121,6 +121,8 @@ export const limits = {
   /** Texts in a tool's answer, in UTF-16 code units: whole ones, and those beside others. */
   toolTextLength: 20_000,
   toolNoteLength: 400,
+  /** Agents whose tools are served over HTTP and of whom it is kept what they were told. */
+  toolAgents: 1_000,
   /** News told with one tool's answer, and offers or messages by `wait`. */
   toolNews: 20,
   /** Progress of one attempt is written at most once in this time; the last one wins. */

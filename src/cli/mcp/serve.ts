@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { BridgeError } from '../../protocol/errors.js'
 import type { Profile } from '../../server/mcp/index.js'
 import { environmentOf, globalsOf, withGlobals } from '../globals.js'
 import { createSeat } from './seat.js'
@@ -60,6 +61,10 @@ async function serve(command: Command): Promise<void> {
   const server = room.serveTools(
     {
       profile,
+      fault(error) {
+        tell(error instanceof Error ? error : new Error(String(error)))
+        return new BridgeError('INTERNAL', 'A fault of agent-bridge mcp: its standard error has the details.')
+      },
       seat: own.seat,
       // Somebody means to use the tools: from here on the others see that the agent is here.
       listed: (client) => void own.seat(client).then(({ port }) => port.call('bridge.status', {}).catch(tell)),

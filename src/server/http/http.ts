@@ -4,6 +4,7 @@ import type { Door } from '../../engine/door.js'
 import type { Outcome } from '../../engine/engine.js'
 import { BridgeError } from '../../protocol/errors.js'
 import type { Guard } from '../auth.js'
+import { serveMcp } from '../mcp/http.js'
 import { type DashboardOptions, serveDashboard } from './dashboard.js'
 import { serveHealth } from './health.js'
 import { serveMethods } from './methods.js'
@@ -25,18 +26,20 @@ export interface HttpOptions extends DashboardOptions {
 /** The daemon's HTTP. Sockets are upgraded from it. Every other surface over HTTP gets its paths here. */
 export function createHttp(options: HttpOptions): Server {
   const { guard, door, fault } = options
+  const refuseFault = (error: unknown) => (fault(error) as { refusal: BridgeError }).refusal
   const router = createRouter(guard)
   serveHealth(router, options)
   serveDashboard(router, options)
   serveRpc(router, door)
   serveMethods(router, door)
+  serveMcp(router, door, refuseFault)
 
   const answerError = (error: unknown): Response => {
     if (error instanceof BridgeError) return problem(error)
     if (error instanceof RequestError) {
       return problem(new BridgeError('INVALID_REQUEST', 'The request names no path that can be read.'))
     }
-    return problem((fault(error) as { refusal: BridgeError }).refusal)
+    return problem(refuseFault(error))
   }
   router.app.onError(answerError)
   const listener = getRequestListener(router.app.fetch, {

@@ -40,16 +40,17 @@ const succeed = (answer: Fields): CallToolResult => ({
 
 const fail = (text: string): CallToolResult => ({ isError: true, content: [{ type: 'text', text }] })
 
-async function refused(seat: Seat, { reason, message, facts }: BridgeError): Promise<CallToolResult> {
-  const again = isRetry(reason) ? ' The same call may succeed later.' : ''
-  const more = Object.keys(facts).length > 0 ? `\n${JSON.stringify(shape(facts, true))}` : ''
-  // Who is refused may have news that say why; a bridge that cannot be asked has none.
-  const news = await tidings(seat).catch(() => ({}))
-  const beside = Object.keys(news).length > 0 ? `\n${JSON.stringify(news)}` : ''
-  return fail(`${reason}: ${message}${again}${more}${beside}`)
+/** Who is refused may have news that say why; a bridge that cannot be asked has none. */
+async function refused(seat: Seat, error: BridgeError): Promise<CallToolResult> {
+  return tellRefusal(error, await tidings(seat).catch(() => ({})))
 }
 
-const isRetry = (reason: BridgeError['reason']): boolean => errors[reason]?.retry ?? false
+/** A refusal in words: its reason, what to do, and the facts. */
+export function tellRefusal({ reason, message, facts }: BridgeError, news: Fields = {}): CallToolResult {
+  const again = errors[reason]?.retry ? ' The same call may succeed later.' : ''
+  const more = [shape(facts, true), news].filter((fields) => Object.keys(fields).length > 0)
+  return fail([`${reason}: ${message}${again}`, ...more.map((fields) => JSON.stringify(fields))].join('\n'))
+}
 
 function readWait(given: Fields): z.output<typeof waitParams> {
   const parsed = waitParams.safeParse(given)

@@ -5,8 +5,9 @@ import {
   Server,
   type ServerContext,
 } from '@modelcontextprotocol/server'
+import type { BridgeError } from '../../protocol/errors.js'
 import { product } from '../../protocol/version.js'
-import { runTool, type Seat } from './run.js'
+import { runTool, type Seat, tellRefusal } from './run.js'
 import { type Profile, toolsOf } from './tools.js'
 
 /** How a model is told what the bridge is for: of a deferred server this is all that it sees at first. */
@@ -23,12 +24,14 @@ export interface McpOptions {
   profile: Profile
   /** Where the agent sits; asked for with each call. `client`: the name that the client gave itself, if it gave one. */
   seat(client: string | undefined): Promise<Seat>
+  /** Reports a bug, and gives what its caller is told. */
+  fault(error: unknown): BridgeError
   /** Tools were asked for: somebody means to use them. */
   listed?(client: string | undefined): void
 }
 
 /** One MCP server, for one connection or one request; both eras of the protocol are served by it. */
-export function createMcpServer({ profile, seat, listed }: McpOptions): Server {
+export function createMcpServer({ profile, seat, listed, fault }: McpOptions): Server {
   const server = new Server(
     { name: product.name, version: product.version },
     { capabilities: { tools: {} }, instructions },
@@ -42,12 +45,19 @@ export function createMcpServer({ profile, seat, listed }: McpOptions): Server {
   }
   server.setRequestHandler('tools/list', (_request, context) => {
     listed?.(clientName(context))
-    return { tools }
+    return { tools: [...tools] }
   })
   server.setRequestHandler('tools/call', async ({ params }, context) => {
     const { name, arguments: given = {} } = params
     if (!names.has(name)) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `There is no tool ${name}.`)
-    return runTool(await seat(clientName(context)), name, given, context.mcpReq.signal)
+    const { signal } = context.mcpReq
+    try {
+      return await runTool(await seat(clientName(context)), name, given, signal)
+    } catch (error) {
+      // Nobody hears the answer.
+      if (signal.aborted) throw error
+      return tellRefusal(fault(error))
+    }
   })
   return server
 }

@@ -56,11 +56,17 @@ const waitTool: Tool = {
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
 }
 
+const made = new Map<Profile, readonly Tool[]>()
+
 /** The tools of a profile, as clients are told of them. */
-export function toolsOf(profile: Profile): Tool[] {
-  const chosen = [...byName.values()].filter(({ mcp }) => profile === 'full' || mcp?.common)
-  return [waitTool, ...chosen.map(describe)]
+export function toolsOf(profile: Profile): readonly Tool[] {
+  const tools = made.get(profile) ?? [waitTool, ...chosen(profile).map(describe)]
+  made.set(profile, tools)
+  return tools
 }
+
+const chosen = (profile: Profile): Method[] =>
+  [...byName.values()].filter(({ mcp }) => profile === 'full' || mcp?.common)
 
 function describe({ name, kind, summary, params, result, mcp = {} }: Method): Tool {
   return {
