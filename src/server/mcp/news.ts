@@ -18,7 +18,7 @@ const CONCERNS: Record<string, string | undefined> = {
   'contract.attemptFailed': 'It is offered again: nothing to do, unless the attempt was yours.',
   'contract.released': undefined,
   'contract.rejected': 'Offer it to another.',
-  'contract.cancelRequested': 'Stop working on it now.',
+  'contract.cancelRequested': 'Stop working on it, then say so: contract_set_status to canceled.',
   'contract.canceled': 'Stop if you were working on it.',
   'contract.inputRequested':
     'The worker asks: see the prompts in contract_get, answer with contract_set_status to working and responses.',
