@@ -11,7 +11,7 @@ import { connect, type RunningDaemon, serve, until, type Wire } from '../socket.
 
 type Fields = Record<string, unknown>
 
-/** An agent that uses tools, in this process; its patience is short so that nothing here takes long. */
+/** An agent that uses tools, in this process. */
 interface Agent {
   ask(tool: string, given?: Fields, signal?: AbortSignal): Promise<Fields>
   refused(tool: string, given?: Fields): Promise<string>
@@ -21,10 +21,11 @@ interface World {
   daemon: RunningDaemon & { stop(): Promise<void> }
   wire: Wire
   seats: AgentSeat[]
-  agent(name: string, capabilities?: string[]): Promise<Agent>
+  agent(name: string, options?: { capabilities?: string[]; patienceMs?: number }): Promise<Agent>
 }
 
-const PATIENCE_MS = 50
+/** So that what is told later is told soon. */
+const SHORT_MS = 50
 const never = new AbortController().signal
 
 const news = suite<World>('mcp news')
@@ -35,10 +36,10 @@ news.before(async (world) => {
 })
 news.before.each((world) => {
   world.seats = []
-  world.agent = async (name, capabilities) => {
+  world.agent = async (name, { capabilities, patienceMs } = {}) => {
     const own = createSeat(
       { agent: name, home: world.daemon.home, workspace: 'test', env: {}, ...(capabilities && { capabilities }) },
-      { createDesk: () => createDesk(PATIENCE_MS), Unreachable },
+      { createDesk: () => createDesk(patienceMs), Unreachable },
     )
     world.seats.push(own)
     const agent = use(await own.seat('a test'))
@@ -127,7 +128,7 @@ news(
 )
 
 news('a lock that takes longer is told when it is granted', async ({ agent, wire }) => {
-  const codex = await agent('patient')
+  const codex = await agent('patient', { patienceMs: SHORT_MS })
   const held = await wire.ask('lock.acquire', claim('late.ts'))
   const answer = await codex.ask('lock_acquire', { ...claim('late.ts'), waitMs: 60_000 })
   assert.is(answer.waiting, true)
@@ -139,9 +140,9 @@ news('a lock that takes longer is told when it is granted', async ({ agent, wire
 })
 
 news('a wait in vain is told later too', async ({ agent, wire }) => {
-  const codex = await agent('unlucky')
+  const codex = await agent('unlucky', { patienceMs: SHORT_MS })
   const held = await wire.ask('lock.acquire', claim('never.ts'))
-  assert.is((await codex.ask('lock_acquire', { ...claim('never.ts'), waitMs: 4 * PATIENCE_MS })).waiting, true)
+  assert.is((await codex.ask('lock_acquire', { ...claim('never.ts'), waitMs: 4 * SHORT_MS })).waiting, true)
   const [refused] = rows((await codex.ask('wait', { seconds: 40 })).news)
   assert.equal([refused?.event, refused?.reason], ['lock_acquire was refused', 'WAIT_TIMEOUT'])
   await wire.ask('lock.release', { lockId: held.lockId, token: held.token! })
@@ -177,7 +178,7 @@ news('what a cancelled call still gets is given back', async ({ agent, wire }) =
 })
 
 news('offers: its own each time, others once, none that it cannot take or has made', async ({ agent, wire }) => {
-  const codex = await agent('able', ['typescript'])
+  const codex = await agent('able', { capabilities: ['typescript'] })
   const create = async (title: string, terms: object = {}) =>
     (await wire.ask('contract.create', { title, ...terms })).id
   const own = await create('its own', { assignee: 'able' })
