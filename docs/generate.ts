@@ -40,6 +40,7 @@ const TABLES: Record<string, () => string> = {
   lock: () => fieldTable(lockRow),
   message: () => fieldTable(messageRow),
   agent: () => fieldTable(agentRow),
+  attention: () => fieldTable(attentionItem),
   token: () => fieldTable(tokenRow),
 }
 

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import type { EventDef, Method, Noun } from '../protocol/method.js'
 import { agentNoun } from './agents/agents.js'
+import { attentionNoun } from './attention.js'
 import { contractNoun } from './contracts/contracts.js'
 import { discoverNoun } from './discover.js'
 import { eventNoun } from './events.js'
@@ -14,6 +15,7 @@ import { tokenNoun } from './tokens.js'
 const acting = [bridgeNoun, agentNoun, messageNoun, contractNoun, lockNoun, tokenNoun] as const
 const served = [
   ...acting,
+  attentionNoun,
   eventNoun(acting.flatMap((noun): readonly EventDef[] => noun.events).map(({ type }) => type)),
 ] as const
 const discovery = discoverNoun(served.flatMap((noun): readonly Method[] => noun.methods))

@@ -49,6 +49,8 @@ export const limits = {
   pageItems: 50,
   pageItemsMax: 1_000,
   pageBytes: 512 * 1024,
+  /** Page size of `attention.list`, whose items come from rows of up to `contractBytes`. */
+  attentionItemsMax: 200,
   /** Lengths, in UTF-16 code units. */
   nameLength: 64,
   idLength: 128,
@@ -129,6 +131,9 @@ export const limits = {
   progressEveryMs: 1_000,
   retryBackoffMs: 1_000,
   retryBackoffMsMax: 900_000,
+  /** An attempt that is not heard of for so long waits for a person; a contract that failed does so for at most so long. */
+  stalledMs: 900_000,
+  failedShownMs: 7 * 86_400_000,
   /** Leases get at least this much more after a restart or a clock jump; a jump is the wall clock this far ahead. */
   rebaseMs: 30_000,
   clockJumpMs: 5_000,

@@ -54,7 +54,7 @@ function loseLock(tx: Tx, lock: Lock, ctx: Context): void {
   const contract = isOfAttempt ? tx.get(row.contracts, lock.contractId as string) : undefined
   if (!contract || !row.isOpen(contract.status) || contract.attempt !== lock.attempt) return
   const message = 'A lock of the attempt was lost, so its work is no longer protected.'
-  failAttempt(tx, contract, 'lost', { reason: 'LOCK_LOST', message, retryable: true }, ctx)
+  failAttempt(tx, contract, 'lost', { reason: row.LOCK_LOST, message, retryable: true }, ctx)
 }
 
 export const contractNoun = {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { limits } from '../../protocol/limits.js'
 import type { Read, Table } from '../../protocol/method.js'
+import { type Instant, later } from '../../protocol/time.js'
 import { agentName, capability, contentOf, id, instant, json, ms, note } from '../fields.js'
 import { claim } from '../locks/row.js'
 
@@ -168,6 +169,41 @@ export const dependantKey = (contractId: string): string => `<${contractId}`
 export const dueDateOf = ({ status, dueAt, overdue }: Contract): string | undefined =>
   overdue || isOver(status) ? undefined : dueAt
 
+/**
+ * Why a person should look at it, and since when: an instant ahead for an attempt that will count as stalled then, should
+ * nothing be heard of it. What is listed first counts.
+ */
+export function concernOf(contract: Contract): { kind: Concern; since: Instant } | undefined {
+  const { status, inputRequests, error, overdue, dueAt, updatedAt, endedAt, acceptedAt } = contract
+  if (status === 'failed') return { kind: 'failed', since: endedAt ?? updatedAt }
+  if (isOver(status)) return undefined
+  if (status === 'input_required') {
+    const asked = inputRequests.filter(({ answeredAt }) => answeredAt === undefined).map((open) => open.requestedAt)
+    return { kind: 'input', since: asked.sort()[0] ?? updatedAt }
+  }
+  const last = contract.attempts.at(-1)
+  if (status === 'submitted' && last?.outcome === 'lost' && error?.reason === LOCK_LOST) {
+    return { kind: 'broken', since: last.endedAt ?? updatedAt }
+  }
+  if (overdue) return { kind: 'overdue', since: dueAt ?? updatedAt }
+  if (status === 'submitted') return undefined
+  const heardAt = contract.progressedAt ?? contract.startedAt ?? acceptedAt ?? updatedAt
+  return { kind: 'stalled', since: later(heardAt, limits.stalledMs) }
+}
+
+export type Concern = 'input' | 'broken' | 'overdue' | 'stalled' | 'failed'
+
+/** The reason of an attempt that ended with one of its locks. */
+export const LOCK_LOST = 'LOCK_LOST'
+
+/** Where it stands in the list of what waits for a person: the failed, which leave it with time, by themselves. */
+function attentionColumn(contract: Contract): string | undefined {
+  const concern = concernOf(contract)
+  return concern && `${concern.kind === 'failed' ? FAILED : WAITING}${concern.since}`
+}
+export const WAITING = 'waiting/'
+export const FAILED = 'failed/'
+
 export const contracts: Table<Contract> = {
   name: 'contracts',
   noun: 'contract',
@@ -181,6 +217,7 @@ export const contracts: Table<Contract> = {
     session: 'TEXT',
     parent: 'TEXT',
     overdue: 'INTEGER',
+    attention: 'TEXT',
     priority: 'INTEGER',
     ready: 'INTEGER',
     offered: 'TEXT',
@@ -194,6 +231,7 @@ export const contracts: Table<Contract> = {
     session: row.session,
     parent: row.parentId,
     overdue: row.overdue && 1,
+    attention: attentionColumn(row),
     priority: priorities.indexOf(row.priority),
     ready: isReady(row) ? 1 : 0,
     offered: offeredTo(row),
@@ -208,6 +246,7 @@ export const contracts: Table<Contract> = {
     ['session'],
     ['parent', 'status'],
     ['overdue', 'status'],
+    ['attention'],
   ],
   keys: ({ tags, status, blockedBy }) => [
     ...tags.map(tagKey),

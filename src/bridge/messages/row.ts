@@ -54,6 +54,10 @@ const ranks = (message: Message): number[] => (message.to ?? []).map((agent) => 
 const READ = receiptStates.indexOf('read')
 const ACKED = receiptStates.indexOf('acked')
 
+/** Who has not come as far. */
+export const owing = (message: Message, state: 'injected' | 'acked'): string[] =>
+  (message.to ?? []).filter((agent) => rank(message, agent) < receiptStates.indexOf(state))
+
 /** Somebody has not had it in a turn yet. */
 const isPending = (message: Message): boolean => ranks(message).includes(receiptStates.indexOf('sent'))
 

@@ -1,17 +1,6 @@
 import type { Context, Tx } from '../../protocol/method.js'
 import type { Instant } from '../../protocol/time.js'
-import {
-  ackDueOf,
-  ackDuePassed,
-  expired,
-  expiryOf,
-  isAwaited,
-  type Message,
-  messages,
-  rank,
-  receiptStates,
-  removed,
-} from './row.js'
+import { ackDueOf, ackDuePassed, expired, expiryOf, isAwaited, type Message, messages, owing, removed } from './row.js'
 
 // How messages end: by time, and by retention.
 
@@ -30,9 +19,6 @@ export function expireMessage(tx: Tx, row: Message, ctx: Context): void {
     tx.put(ackDuePassed, { ...message, overdueAt: ctx.now }, beside)
   }
 }
-
-const owing = (message: Message, state: 'injected' | 'acked'): string[] =>
-  (message.to ?? []).filter((agent) => rank(message, agent) < receiptStates.indexOf(state))
 
 /**
  * Removes messages that were settled before an instant, the longest settled first and at most `limit`; gives how many.
