@@ -113,6 +113,13 @@ plans('a search goes from the words to the rows, in the order of its places', as
   ])
 })
 
+plans('what waits for a person is found by its age', async () => {
+  const steps = await plansOf((world) => world.as('codex').call('attention.list', {}))
+  const details = about(steps, /attention >= /)
+  assert.equal(slow(details), [])
+  assert.match(details.join('\n'), /contracts_attention \(attention>\? AND attention<\?\)/)
+})
+
 plans('a page of the log begins where it is wanted', async () => {
   const steps = await plansOf((world) => world.as('codex').call('event.read', { after: 'earliest' }))
   assert.equal(about(steps, /FROM events WHERE seq > \? ORDER/), ['SEARCH events USING INTEGER PRIMARY KEY (rowid>?)'])
