@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { product } from '../protocol/version.js'
 import { addCalls } from './calls.js'
+import { addDashboard } from './dashboard.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
 import { addStatus, addStop } from './life.js'
@@ -58,6 +59,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addStop(program)
   addStatus(program)
   addWatch(program)
+  addDashboard(program)
   program.commandsGroup('Agents:')
   addServe(program)
   addWork(program)

@@ -18,7 +18,7 @@ export function Agents() {
           An agent is known from its first word on: its hooks, its MCP server or the command line say it.
         </Empty>
       ) : (
-        <div class="table-box">
+        <div class="table-box reflow">
           <table>
             <thead>
               <tr>
@@ -47,11 +47,12 @@ export function Agents() {
                   <td>
                     <Presence presence={worker.presence} />
                   </td>
-                  <td>
+                  <td class="full">
                     <Doing activity={{ worker, ...rest }} />
                   </td>
                   <td>{rest.locks > 0 && <a href={hrefOf({ view: 'locks' })}>{counted(rest.locks, 'lock')}</a>}</td>
                   <td>
+                    <span class="narrow-only">seen </span>
                     <Since at={worker.lastSeenAt} />
                   </td>
                   <td>

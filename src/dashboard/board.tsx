@@ -1,14 +1,18 @@
 import { useMemo, useState } from 'preact/hooks'
 import { useApp } from './app.js'
-import { CARD_HEIGHT, ContractCard } from './card.js'
+import { ContractCard } from './card.js'
 import { type Column, columns, deal } from './derive.js'
 import { Empty } from './parts.js'
 import type { Card, Status } from './rows.js'
 import { Scroll } from './scroll.js'
+import { isEnded } from './state.js'
 import { count } from './words.js'
 
 const keyOf = ({ id }: Card): string => id
-const drawCard = (card: Card) => <ContractCard card={card} />
+/** In most columns the status needs no saying. */
+const drawCard = (card: Card) => (
+  <ContractCard card={card} plain={!isEnded(card) ? card.status !== 'accepted' : card.status === 'completed'} />
+)
 
 /** All contracts, in columns by how they stand. */
 export function Board() {
@@ -48,7 +52,7 @@ export function Board() {
             <Scroll
               label={`${column.title}: contracts`}
               items={dealt.get(column.key)!}
-              rowHeight={CARD_HEIGHT}
+              rowHeight={column.rowHeight}
               keyOf={keyOf}
               draw={drawCard}
               {...(isOfEnded(column) && { onEnd: () => void model.feed?.moreEnded() })}

@@ -1,15 +1,13 @@
 import { useApp } from './app.js'
-import { AgentLink, Peer, Progress, Since, StatusBadge } from './parts.js'
+import { AgentLink, Bar, Peer, Since, StatusBadge } from './parts.js'
 import { hrefOf } from './route.js'
 import type { Card } from './rows.js'
 import { isEnded } from './state.js'
-import { duration } from './words.js'
+import { duration, percentOf } from './words.js'
 
-/** Of a card on the board, px. */
-export const CARD_HEIGHT = 116
-
-/** A contract in a few words: what, who, how long, how far. */
-export function ContractCard({ card }: { card: Card }) {
+/** A contract in a few words: what, who, how long, how far. `plain`: where it stands says its status already. */
+export function ContractCard({ card, plain = false }: { card: Card; plain?: boolean }) {
+  const progress = isEnded(card) ? undefined : card.progress
   return (
     <article class={`card priority-${card.priority}`}>
       <h3>
@@ -18,27 +16,24 @@ export function ContractCard({ card }: { card: Card }) {
         </a>
       </h3>
       <p class="card-facts">
-        <StatusBadge status={card.status} />
+        <Whose card={card} />
+        {!plain && <StatusBadge status={card.status} />}
         {(card.priority === 'high' || card.priority === 'critical') && (
           <span class={`badge priority-badge-${card.priority}`}>{card.priority}</span>
         )}
-        <Hindrance card={card} />
-      </p>
-      <p class="card-facts">
-        <Whose card={card} />
-        {card.attempt > 1 && (
-          <span>
-            attempt {card.attempt}
-            {card.failures > 0 && `, ${card.failures} of ${card.maxAttempts} failed`}
+        {card.failures > 0 && card.status !== 'failed' && (
+          <span class="badge">
+            {card.failures} of {card.maxAttempts} failed
           </span>
         )}
+        <Hindrance card={card} />
         <Age card={card} />
       </p>
-      {isEnded(card) || card.progress === undefined ? (
-        <p class="card-note">{card.statusMessage && <Peer>{card.statusMessage}</Peer>}</p>
-      ) : (
-        <Progress progress={card.progress} title={card.title} />
-      )}
+      <p class="card-note">
+        {progress !== undefined && <b>{percentOf(progress)} </b>}
+        {card.statusMessage && <Peer>{card.statusMessage}</Peer>}
+      </p>
+      {progress !== undefined && <Bar progress={progress} title={card.title} />}
     </article>
   )
 }
@@ -74,7 +69,9 @@ function Age({ card }: { card: Card }) {
       : [card.acceptedAt ?? card.updatedAt, 'taken']
   return (
     <span class="card-age">
-      <Since at={at} label={label} /> ago
+      <span class="hidden">{label} </span>
+      <Since at={at} />
+      <span class="hidden"> ago</span>
     </span>
   )
 }

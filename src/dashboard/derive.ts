@@ -7,33 +7,45 @@ export interface Column {
   key: string
   title: string
   empty: string
+  /** Of its cards, px: those that nobody has worked on have less to tell. */
+  rowHeight: number
   holds(status: string): boolean
 }
 
 export const columns: readonly Column[] = [
-  { key: 'offered', title: 'Offered', empty: 'Nothing waits to be taken.', holds: (status) => status === 'submitted' },
+  {
+    key: 'offered',
+    title: 'Offered',
+    empty: 'Nothing waits to be taken.',
+    rowHeight: 84,
+    holds: (status) => status === 'submitted',
+  },
   {
     key: 'work',
     title: 'In work',
     empty: 'Nobody is at work.',
+    rowHeight: 104,
     holds: (status) => status === 'accepted' || status === 'working',
   },
   {
     key: 'input',
     title: 'Needs an answer',
     empty: 'No worker waits for an answer.',
+    rowHeight: 104,
     holds: (status) => status === 'input_required',
   },
   {
     key: 'completed',
     title: 'Completed',
     empty: 'Nothing has been completed.',
+    rowHeight: 104,
     holds: (status) => status === 'completed',
   },
   {
     key: 'ended',
     title: 'Ended otherwise',
     empty: 'Nothing failed, and nothing was called off.',
+    rowHeight: 104,
     holds: (status) => status === 'failed' || status === 'canceled' || status === 'rejected',
   },
 ]

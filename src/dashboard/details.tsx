@@ -92,7 +92,12 @@ export function Checks({ contract: { checks, evidence } }: { contract: Contract 
               <code>
                 <Peer>{command}</Peer>
               </code>
-              {brought.length === 0 && <span class="badge">no evidence yet</span>}
+              {brought.length === 0 && (
+                <>
+                  {' '}
+                  <span class="badge">no evidence yet</span>
+                </>
+              )}
               {brought.map(({ by, at, exitCode, output, head }) => (
                 <div key={`${by} ${at}`} class="evidence">
                   <span class={`badge ${exitCode === 0 ? 'status-completed' : 'status-failed'}`}>exit {exitCode}</span>{' '}

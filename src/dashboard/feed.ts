@@ -2,7 +2,7 @@ import { CallError, type Client } from '../client/index.js'
 import { cursorAt, lineOf, seqOf } from './line.js'
 import { paced } from './pace.js'
 import type { Rates } from './rates.js'
-import type { Contract, Status } from './rows.js'
+import type { Contract, Held, Status } from './rows.js'
 import {
   addLines,
   CARDS_MAX,
@@ -71,7 +71,8 @@ export function createFeed(port: FeedPort): Feed {
     clearState(state)
     const status = await client.call('bridge.status')
     port.status(status)
-    await Promise.all([listWorkers(port), listLocks(port), listOpen(port), older.first(), readLines(port, status)])
+    await Promise.all([listWorkers(port), listLocks(port), listOpen(port), older.first()])
+    await readLines(port, status)
     askAttention()
     changed()
     return status.head
@@ -184,6 +185,11 @@ async function readLines({ client, state }: FeedPort, { head, earliest }: Status
   const from = Math.max(seqOf(earliest), seqOf(head) - LINES_AT_START)
   const { events } = await client.call('event.read', { after: cursorAt(head, from), limit: LINES_AT_START })
   const before = events.filter(({ cursor }) => seqOf(cursor) <= seqOf(head))
+  // A list does not say what a request waits for; the event of its queueing does.
+  for (const { subject, data } of before) {
+    const lock = data.blockers ? state.locks.get(subject) : undefined
+    if (lock) putLock(state, lock, data.blockers as Held['blockers'])
+  }
   addLines(
     state,
     before.map((event) => lineOf(event)),

@@ -1,5 +1,5 @@
 import type { Event } from '../client/index.js'
-import { cut } from './words.js'
+import { cut, percentOf } from './words.js'
 
 /** One event of the timeline: who did what, when, in words. The event itself is read again where it is wanted whole. */
 export interface Line {
@@ -40,7 +40,7 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** What follows the actor's name in the sentence, for the events whose type does not say it all. */
-const sentences: Record<string, (row: Fields, data: Fields) => string> = {
+const sentences: Record<string, (row: Fields, data: Fields, to: readonly string[]) => string> = {
   'contract.created': (row) => `asks for ${quoted(row.title)}${offered(row)}`,
   'contract.accepted': (row) => `took ${quoted(row.title)}, attempt ${row.attempt} of ${row.maxAttempts}`,
   'contract.started': (row) => `began ${quoted(row.title)}`,
@@ -61,7 +61,8 @@ const sentences: Record<string, (row: Fields, data: Fields) => string> = {
   'contract.dueDatePassed': (row) => `${quoted(row.title)} is overdue`,
   'contract.verified': (row) => `verified ${quoted(row.title)}`,
   'lock.queued': (row, data) => `waits for ${claims(row)}${blockedBy(data)}`,
-  'lock.contended': (_row, data) => `is waited for by ${data.waiter}: ${data.resource}`,
+  'lock.contended': (_row, data, to) =>
+    `needs ${data.resource}${to.length > 0 ? `, which ${to.join(', ')} holds` : ''}`,
   'lock.acquired': (row) => `holds ${claims(row)}`,
   'lock.extended': (row) => `keeps ${claims(row)} for longer`,
   'lock.released': (row) => `let go of ${claims(row)}, held by ${row.holder}`,
@@ -84,7 +85,7 @@ function describe(event: Event): string {
   const { data, type } = event
   const row = [data[type.slice(0, type.indexOf('.'))], data.last].find(isFields) ?? {}
   const known = sentences[type]
-  const said = known ? known(row, data) : type.replace('.', ' ')
+  const said = known ? known(row, data, event.to ?? []) : type.replace('.', ' ')
   const note = data.note ?? (type === 'agent.updated' ? row.note : undefined) ?? data.reason
   const shown = typeof note === 'string' && note !== '' && type !== 'agent.disconnected'
   return shown ? `${said} — ${note}` : said
@@ -96,7 +97,7 @@ const offered = ({ assignee, capability }: Fields): string =>
   assignee ? ` of ${assignee}` : capability ? ` of whoever can ${capability}` : ''
 
 const percent = (progress: unknown): string =>
-  typeof progress === 'number' ? `is ${Math.round(progress * 100)}% done` : 'moves'
+  typeof progress === 'number' ? `is ${percentOf(progress)} done` : 'moves'
 
 const because = ({ error }: Fields): string => (isFields(error) ? `: ${error.reason}, ${error.message}` : '')
 

@@ -72,7 +72,7 @@ function Waiting({ waiting }: { waiting: Held[] }) {
 
 function HeldTable({ held, waiting }: { held: Held[]; waiting: Held[] }) {
   return (
-    <div class="table-box">
+    <div class="table-box reflow">
       <table>
         <thead>
           <tr>
@@ -100,7 +100,7 @@ function HeldTable({ held, waiting }: { held: Held[]; waiting: Held[] }) {
 function HeldRow({ lock, behind }: { lock: Held; behind: Held[] }) {
   return (
     <tr>
-      <th scope="row">
+      <th scope="row" class="full">
         <Claims lock={lock} />
       </th>
       <td>
@@ -111,7 +111,14 @@ function HeldRow({ lock, behind }: { lock: Held; behind: Held[] }) {
         <Since at={lock.acquiredAt ?? lock.requestedAt} />
         <Lease lock={lock} />
       </td>
-      <td>{behind.length > 0 && <AgentLinks names={[...new Set(behind.map(({ holder }) => holder))]} />}</td>
+      <td>
+        {behind.length > 0 && (
+          <>
+            <span class="narrow-only">behind it: </span>
+            <AgentLinks names={[...new Set(behind.map(({ holder }) => holder))]} />
+          </>
+        )}
+      </td>
       <td>
         <AskButton
           label="Break"

@@ -1,13 +1,17 @@
+import { useState } from 'preact/hooks'
 import { Doing } from './agents.js'
 import { useApp } from './app.js'
 import { AttentionList } from './attention.js'
-import { CARD_HEIGHT, ContractCard } from './card.js'
+import { ContractCard } from './card.js'
 import { activities, columns, lineUp, orderCards } from './derive.js'
+import { EventDialog } from './event.js'
+import type { Line } from './line.js'
 import { Claims } from './locks.js'
 import { AgentLink, AgentLinks, Empty, Panel, Presence } from './parts.js'
 import { Plot } from './plot.js'
 import { hrefOf } from './route.js'
 import { waitsFor } from './state.js'
+import { TimelineRow } from './timerow.js'
 import { bytes, count, duration } from './words.js'
 
 /** Rows of each panel; the views show all. */
@@ -23,6 +27,7 @@ export function Now() {
         <div class="now-main">
           <AttentionList />
           <InWork />
+          <Lately />
         </div>
         <div class="now-side">
           <Here />
@@ -52,13 +57,19 @@ function Numbers() {
         </div>
       ))}
       <div>
+        <dt>Agents here</dt>
+        <dd>
+          <a href={hrefOf({ view: 'agents' })}>{count(status.agents)}</a>
+        </dd>
+      </div>
+      <div>
         <dt>Locks held</dt>
         <dd>
           <a href={hrefOf({ view: 'locks' })}>{count(status.locks)}</a>
         </dd>
       </div>
       <div class={status.waiters > 0 ? 'number-waiters' : ''}>
-        <dt>Waiting for locks</dt>
+        <dt>Wait for locks</dt>
         <dd>
           <a href={hrefOf({ view: 'locks' })}>{count(status.waiters)}</a>
         </dd>
@@ -82,13 +93,33 @@ function InWork() {
       ) : (
         <ul class="card-grid">
           {cards.map((card) => (
-            <li key={card.id} style={{ height: `${CARD_HEIGHT}px` }}>
+            <li key={card.id}>
               <ContractCard card={card} />
             </li>
           ))}
         </ul>
       )}
       {open.length > SHOWN_MAX && <p class="sub more">and {count(open.length - SHOWN_MAX)} more</p>}
+    </Panel>
+  )
+}
+
+/** The last of the timeline. */
+function Lately() {
+  const { state } = useApp().model
+  const [opened, setOpened] = useState<Line>()
+  const lines = state.lines.slice(-SHOWN_MAX).reverse()
+  return (
+    <Panel title="Lately" note={<a href={hrefOf({ view: 'timeline' })}>the timeline</a>} class="history">
+      {lines.length === 0 && <Empty title="Nothing has happened yet." />}
+      <ol class="plain events">
+        {lines.map((line) => (
+          <li key={line.cursor}>
+            <TimelineRow line={line} onOpen={setOpened} />
+          </li>
+        ))}
+      </ol>
+      {opened && <EventDialog line={opened} onClose={() => setOpened(undefined)} />}
     </Panel>
   )
 }
@@ -160,7 +191,7 @@ function Flow() {
       />
       <Plot
         values={delays}
-        label="From the log to this page"
+        label="Delay from the log to this page"
         value={delay > 0 ? `${count(Math.round(delay))} ms at most` : 'nothing lately'}
       />
       {model.status && (

@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact'
 import { useApp } from './app.js'
 import { hrefOf } from './route.js'
 import type { Card, Worker } from './rows.js'
-import { age, clockTime, words } from './words.js'
+import { age, clockTime, percentOf, words } from './words.js'
 
 // Small things that many views show.
 
@@ -47,14 +47,14 @@ export const AgentLink = ({ name }: { name: string }) => (
 
 /** Several agents, joined by commas. */
 export const AgentLinks = ({ names }: { names: readonly string[] }) => (
-  <>
+  <span>
     {names.map((name, index) => (
       <span key={name}>
         {index > 0 ? ', ' : ''}
         <AgentLink name={name} />
       </span>
     ))}
-  </>
+  </span>
 )
 
 export function ContractLink({ id }: { id: string }) {
@@ -77,14 +77,17 @@ export const Presence = ({ presence }: Pick<Worker, 'presence'>) => (
 /** How far it is: a bar and the number. Nothing, while the owner has not said. */
 export function Progress({ progress, title }: Pick<Card, 'progress' | 'title'>) {
   if (progress === undefined) return null
-  const percent = Math.round(progress * 100)
   return (
     <span class="progress">
-      <progress value={percent} max={100} aria-label={`Progress of ${title}`} />
-      <span class="percent">{percent}%</span>
+      <Bar progress={progress} title={title} />
+      <span class="percent">{percentOf(progress)}</span>
     </span>
   )
 }
+
+export const Bar = ({ progress, title }: { progress: number; title: string }) => (
+  <progress value={progress} max={1} aria-label={`Progress of ${title}`} />
+)
 
 export const Empty = ({ title, children }: { title: string; children?: ComponentChildren }) => (
   <div class="empty-state">

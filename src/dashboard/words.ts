@@ -36,6 +36,9 @@ export const count = (number: number): string => numbers.format(number)
 /** `1 lock`, `2 locks`. */
 export const counted = (number: number, noun: string): string => `${count(number)} ${noun}${number === 1 ? '' : 's'}`
 
+/** A share of one, such as a progress. */
+export const percentOf = (share: number): string => `${Math.round(share * 100)}%`
+
 export function bytes(number: number): string {
   const unit = ['B', 'KB', 'MB', 'GB', 'TB'] as const
   let [value, at] = [number, 0]
