@@ -126,7 +126,7 @@ calls('a refusal is a CallError with its reason, code, facts and whether to try 
 calls('the vocabulary tells commands from queries as the registry does', () => {
   for (const [name, method] of methods) {
     const takesKey = 'idempotencyKey' in method.params.shape
-    const bound = name === 'event.subscribe' || name === 'event.unsubscribe'
+    const bound = ['event.subscribe', 'event.ack', 'event.unsubscribe'].includes(name)
     const expected = method.kind === 'query' ? (bound ? 'never' : 'freely') : takesKey ? 'by-key' : 'never'
     assert.is(repeatOf(name), expected, `${name}: see src/client/verbs.ts`)
   }

@@ -1,10 +1,15 @@
 import { z } from 'zod'
-import { cursorForm, formatCursor, resolveCursor } from '../protocol/cursor.js'
+import { continues, cursorForm, formatCursor, resolveCursor, resumeCursor } from '../protocol/cursor.js'
 import { refuse } from '../protocol/errors.js'
 import { compileFilters, encodeEvent, type Filter, filterTerms } from '../protocol/event.js'
 import { limits } from '../protocol/limits.js'
 import { type Noun, type QueryContext, query, type Socket } from '../protocol/method.js'
 import { agentName, instant, ms } from './fields.js'
+
+const readerName = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$/, 'is up to 64 letters, digits, ".", "_" and "-"')
+  .describe("a name of the caller's own, under which the bridge keeps how far it has read")
 
 const cursorParam = z
   .string()
@@ -58,7 +63,7 @@ export function eventNoun(types: readonly string[]) {
   return {
     tables: [],
     events: [],
-    methods: [subscribeTo(known), unsubscribe, readFrom(known)] as const,
+    methods: [subscribeTo(known), ack, unsubscribe, readFrom(known)] as const,
   } satisfies Noun
 }
 
@@ -71,6 +76,11 @@ const subscribeTo = (known: ReadonlySet<string>) =>
       after: cursorParam.default('latest'),
       ...filterTerms,
       filters: otherFilters,
+      durable: readerName
+        .optional()
+        .describe(
+          'a name under which the bridge keeps what is acknowledged; where there is such, `after` counts only when further on',
+        ),
     },
     result: z.strictObject({
       subscription: z.int().describe('counts from 1 on each socket'),
@@ -83,12 +93,15 @@ const subscribeTo = (known: ReadonlySet<string>) =>
     socket: true,
     run(read, params, ctx) {
       const bounds = read.bounds()
-      const after = resolveCursor(params.after, bounds)
-      const subscription = socketOf(ctx).subscribe(
-        after,
-        compileFilters(checkTypes(filtersOf(params), known), ctx.caller.agent),
-      )
+      const { durable } = params
+      const { agent } = ctx.caller
+      const kept = durable === undefined ? undefined : ctx.readers.at(agent, durable)
+      const after = resumeCursor(kept, params.after, bounds)
       const at = (seq: number) => formatCursor(bounds.epoch, seq)
+      const filter = compileFilters(checkTypes(filtersOf(params), known), agent)
+      // Where it begins is kept only for a name that begins anew: what is passed over here is not acknowledged by that.
+      if (durable !== undefined && !continues(kept, bounds)) ctx.readers.move(agent, durable, at(after))
+      const subscription = socketOf(ctx).subscribe(after, filter, durable)
       return {
         subscription,
         cursor: at(after),
@@ -99,18 +112,49 @@ const subscribeTo = (known: ReadonlySet<string>) =>
     },
   })
 
+const subscribed = (ctx: QueryContext, subscription: number) =>
+  socketOf(ctx).subscription(subscription) ??
+  refuse('NOT_FOUND', 'This socket has no such subscription.', { subscription })
+
+const ack = query({
+  name: 'event.ack',
+  summary: 'A durable reader is done with all events up to a cursor: a later one of its name goes on after it.',
+  role: 'observer',
+  params: { subscription: z.int().min(1), cursor: cursorParam.describe('of the last event that was dealt with') },
+  result: z.strictObject({ cursor: z.string().describe('what is acknowledged now; it never goes back') }),
+  errors: ['NOT_FOUND', 'CURSOR_EXPIRED', 'EPOCH_CHANGED', 'CURSOR_AHEAD'],
+  socket: true,
+  run(read, { subscription, cursor }, ctx) {
+    const { durable } = subscribed(ctx, subscription)
+    if (durable === undefined) refuse('INVALID_PARAMS', 'Only a subscription with a `durable` name is acknowledged.')
+    const { agent } = ctx.caller
+    const bounds = read.bounds()
+    const seq = resumeCursor(
+      ctx.readers.at(agent, durable),
+      formatCursor(bounds.epoch, resolveCursor(cursor, bounds)),
+      bounds,
+    )
+    ctx.readers.move(agent, durable, formatCursor(bounds.epoch, seq))
+    return { cursor: formatCursor(bounds.epoch, seq) }
+  },
+})
+
 const unsubscribe = query({
   name: 'event.unsubscribe',
-  summary: 'Ends a subscription of this socket.',
+  summary: 'Ends a subscription of this socket; its durable name keeps its place, unless it is to be forgotten.',
   role: 'observer',
-  params: { subscription: z.int().min(1) },
+  params: {
+    subscription: z.int().min(1),
+    forget: z.boolean().default(false).describe('the durable name is new again'),
+  },
   result: z.strictObject({}),
   errors: ['NOT_FOUND'],
   socket: true,
-  run(_read, { subscription }, ctx) {
-    if (!socketOf(ctx).unsubscribe(subscription)) {
-      refuse('NOT_FOUND', 'This socket has no such subscription.', { subscription })
-    }
+  run(_read, { subscription, forget }, ctx) {
+    const { durable } = subscribed(ctx, subscription)
+    if (forget && durable === undefined) refuse('INVALID_PARAMS', 'It has no `durable` name that could be forgotten.')
+    socketOf(ctx).unsubscribe(subscription)
+    if (forget && durable !== undefined) ctx.readers.forget(ctx.caller.agent, durable)
     return {}
   },
 })

@@ -47,6 +47,7 @@ export class Client {
       answered: (answer) => this.#calls.answered(answer),
       events: (frame, size) => this.#streams.frame(frame, size),
       caughtUp: (subscription, cursor) => this.#streams.caughtUp(subscription, cursor),
+      streamEnded: (frame) => this.#streams.ended(frame),
       signals: (frame) => this.#streams.signals(frame),
       lost: (error) => {
         this.#calls.lost(error)
@@ -103,6 +104,7 @@ export class Client {
   /** Says goodbye, so that what hangs on the session is let go at once. Streams end; calls not answered by then reject. */
   close(): Promise<void> {
     this.#over ??= closedError()
+    if (!this.#closing) this.#streams.leaving()
     this.#closing ??= this.#link.close()
     return this.#closing
   }

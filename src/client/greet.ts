@@ -3,7 +3,7 @@ import type { Answer } from './calls.js'
 import { CallError, ConnectionError, readError } from './errors.js'
 import type { SignalsFrame } from './signals.js'
 import type { SocketEnd, SocketLike } from './socket.js'
-import type { EventsFrame } from './stream.js'
+import type { EndedFrame, EventsFrame } from './stream.js'
 
 // The two ends of a socket's life, and what can be read on it between them.
 
@@ -62,6 +62,7 @@ export function sayGoodbye(socket: SocketLike, late: () => void): () => void {
 export type Message =
   | Answer
   | { method: 'events'; params: EventsFrame }
+  | { method: 'ended'; params: EndedFrame }
   | { method: 'caughtUp'; params: { subscription: number; cursor: string } }
   | { method: 'signals'; params: SignalsFrame }
 

@@ -3,7 +3,7 @@ import type { Answer } from './calls.js'
 import { errorOf, greet, isFinal, readMessage, type Session, sayGoodbye } from './greet.js'
 import type { SignalsFrame } from './signals.js'
 import { browserSocket, type SocketEnd, type SocketLike } from './socket.js'
-import type { EventsFrame } from './stream.js'
+import type { EndedFrame, EventsFrame } from './stream.js'
 
 /** `waiting`: for the next try to connect. `closed`: for good. */
 export type State = 'connecting' | 'open' | 'waiting' | 'closed'
@@ -55,6 +55,8 @@ export interface LinkPort {
   answered(answer: Answer): void
   events(frame: EventsFrame, size: number): void
   caughtUp(subscription: number, cursor: string): void
+  /** The daemon has ended a subscription. */
+  streamEnded(frame: EndedFrame): void
   signals(frame: SignalsFrame): void
   /** The socket is gone; another is sought. */
   lost(error: Error): void
@@ -171,5 +173,6 @@ function receive(socket: SocketLike, text: string, port: LinkPort): void {
   else if ('id' in message) port.answered(message)
   else if (message.method === 'events') port.events(message.params, text.length)
   else if (message.method === 'signals') port.signals(message.params)
+  else if (message.method === 'ended') port.streamEnded(message.params)
   else if (message.method === 'caughtUp') port.caughtUp(message.params.subscription, message.params.cursor)
 }

@@ -1,7 +1,8 @@
 import type { ParamsOf, ResultOf } from '../bridge/index.js'
 import type { Event } from '../protocol/event.js'
-import { CallError } from './errors.js'
-import { type Batch, createQueue } from './queue.js'
+import { type Acks, createAcks } from './acks.js'
+import { CallError, ConnectionError } from './errors.js'
+import { type Batch, createQueue, type Queue } from './queue.js'
 import type { SignalsFrame } from './signals.js'
 
 /** What a stream keeps for a consumer that is slower than the log, in characters of JSON; one frame may exceed it. */
@@ -21,6 +22,10 @@ export type EventsOptions = Subscribe & {
  * A cursor that cannot be continued ends it by throwing the daemon's refusal (CURSOR_EXPIRED, EPOCH_CHANGED,
  * CURSOR_AHEAD) once what came before has been given out. A slow consumer costs about a MiB at most: beyond it the
  * subscription is given up, and taken up again at its cursor when half of that has been consumed.
+ *
+ * With a `durable` name an event is acknowledged when the next one is asked for, and not by asking alone: after a crash,
+ * or a loop that was left, the name goes on with the event that was being dealt with. Another session that reads under
+ * the name ends this one.
  */
 export interface EventStream extends AsyncIterableIterator<Event, undefined> {
   /** Of the last event given out, or of what the filter has let go by since: go on from it with `after`. */
@@ -37,11 +42,28 @@ export interface EventsFrame {
   events: Event[]
 }
 
+/** `ended` on the wire. */
+export interface EndedFrame {
+  subscription: number
+  reason: 'TAKEN_OVER' | 'CURSOR_EXPIRED'
+  epoch: string
+  earliest: string
+  head: string
+}
+
+/** As a stream tells it to whoever takes its events. */
+export function reasonOf({ reason, epoch, earliest, head }: EndedFrame): Error {
+  if (reason === 'TAKEN_OVER') return new ConnectionError('Another session reads under this durable name now.')
+  return new CallError('CURSOR_EXPIRED', 'Events that were not read yet have been removed.', { epoch, earliest, head })
+}
+
 /** What the socket's side tells a stream. */
 export interface Feed {
   frame(frame: EventsFrame, size: number): void
   caughtUp(cursor: string): void
   signals?(frame: SignalsFrame): void
+  /** The socket is about to be closed on purpose: what is left to be said is said. */
+  leaving?(): void
   /** Its subscription went with the socket. */
   lost(): void
   end(error?: Error): void
@@ -52,17 +74,20 @@ export interface StreamPort {
   /** Subscribes, on this socket or the next. */
   subscribe(params: Subscribe, done: (subscribed: Subscribed) => void, failed: (error: Error) => void): void
   unsubscribe(subscription: number): void
+  acknowledge(subscription: number, cursor: string): void
   ended(): void
 }
 
 export function createStream(options: EventsOptions, port: StreamPort): { stream: EventStream; feed: Feed } {
   const { onCaughtUp, ...params } = options
   const queue = createQueue(passed)
+  const acks = params.durable === undefined ? undefined : createAcks(port.acknowledge)
   /** Where the last frame ended; what "latest" and "earliest" are, the daemon says. */
   let received = params.after === 'latest' || params.after === 'earliest' ? undefined : params.after
   let subscription: number | undefined
   let paused = false
   let ended = false
+  let begun = false
   let told = onCaughtUp === undefined
   if (received !== undefined) queue.begin(received)
 
@@ -74,12 +99,16 @@ export function createStream(options: EventsOptions, port: StreamPort): { stream
 
   function begin(subscribed: Subscribed): void {
     subscription = subscribed.subscription
-    received ??= subscribed.cursor
+    // A durable name may be further on than where it was asked to begin.
+    received = (acks && !begun ? undefined : received) ?? subscribed.cursor
+    begun = true
     queue.begin(received)
+    acks?.on(subscription)
     if (ended) unsubscribe()
   }
 
   function unsubscribe(): void {
+    acks?.off()
     if (subscription !== undefined) port.unsubscribe(subscription)
     subscription = undefined
   }
@@ -92,6 +121,7 @@ export function createStream(options: EventsOptions, port: StreamPort): { stream
   }
 
   function passed({ caughtUp, cursor }: Batch): void {
+    acks?.upTo(cursor)
     if (paused && !ended && queue.size() <= KEPT_MAX / 2) subscribe()
     if (!caughtUp || told) return
     told = true
@@ -118,16 +148,27 @@ export function createStream(options: EventsOptions, port: StreamPort): { stream
       put({ events, cursor, size })
     },
     caughtUp: (cursor) => put({ events: [], cursor, size: 0, caughtUp: true }),
+    leaving: () => acks?.off(),
     lost() {
       if (subscription === undefined) return
+      acks?.lost()
       subscription = undefined
       subscribe()
     },
     end,
   }
   subscribe()
-  return { feed, stream: iterable(queue.next, queue.cursor, close) }
+  return { feed, stream: iterable(acks ? acking(queue, acks) : queue.next, queue.cursor, close) }
 }
+
+/** Whoever asks for the next event is done with the one before. */
+const acking =
+  (queue: Queue, acks: Acks): EventStream['next'] =>
+  () => {
+    const done = queue.cursor()
+    if (done !== undefined) acks.upTo(done)
+    return queue.next()
+  }
 
 const gap = (facts: Record<string, unknown>) =>
   new CallError('INTERNAL', 'The daemon left out events, or sent some twice.', facts)

@@ -3,10 +3,12 @@ import type { Calls } from './calls.js'
 import { createSignalFeed, type SignalsFrame, type SignalsOptions } from './signals.js'
 import {
   createStream,
+  type EndedFrame,
   type EventStream,
   type EventsFrame,
   type EventsOptions,
   type Feed,
+  reasonOf,
   type StreamPort,
 } from './stream.js'
 
@@ -18,6 +20,9 @@ export interface Streams {
   frame(frame: EventsFrame, size: number): void
   caughtUp(subscription: number, cursor: string): void
   signals(frame: SignalsFrame): void
+  ended(frame: EndedFrame): void
+  /** The socket is about to be closed on purpose. */
+  leaving(): void
   /** The socket is gone, and its subscriptions: each stream asks for the rest on the next. */
   lost(): void
   end(error?: Error): void
@@ -45,6 +50,9 @@ export function createStreams({ start }: Pick<Calls, 'start'>): Streams {
       start('event.subscribe', params, 'freely', { done: began, failed })
     },
     unsubscribe,
+    acknowledge(subscription, cursor) {
+      start('event.ack', { subscription, cursor }, 'never', { done() {}, failed() {} })
+    },
     ended: () => void open.delete(feed()),
   })
 
@@ -68,6 +76,14 @@ export function createStreams({ start }: Pick<Calls, 'start'>): Streams {
     signals: (frame) => subscribed.get(frame.subscription)?.signals?.(frame),
     frame: (frame, size) => subscribed.get(frame.subscription)?.frame(frame, size),
     caughtUp: (subscription, cursor) => subscribed.get(subscription)?.caughtUp(cursor),
+    ended(frame) {
+      const feed = subscribed.get(frame.subscription)
+      subscribed.delete(frame.subscription)
+      feed?.end(reasonOf(frame))
+    },
+    leaving() {
+      for (const feed of open) feed.leaving?.()
+    },
     lost() {
       subscribed.clear()
       for (const feed of [...open]) feed.lost()

@@ -25,20 +25,20 @@ const keyless = ['session', 'token'] as const
 const readingVerbs: ReadonlySet<string> = new Set(reading)
 const keylessNouns: ReadonlySet<string> = new Set(keyless)
 
-/** Verbs about something that lives and dies with one socket. */
-const bound = new Set(['subscribe', 'unsubscribe'])
+/** Methods about something that lives and dies with one socket. */
+const bound = new Set(['event.subscribe', 'event.ack', 'event.unsubscribe'])
 
 /** How a call whose answer was lost is made good: asked again, sent again under its key, or not at all. */
 export type Repeat = 'freely' | 'by-key' | 'never'
 
 export function repeatOf(method: string): Repeat {
   const [noun = '', verb = ''] = method.split('.')
-  if (bound.has(verb)) return 'never'
+  if (bound.has(method)) return 'never'
   if (readingVerbs.has(verb)) return 'freely'
   return keylessNouns.has(noun) ? 'never' : 'by-key'
 }
 
-type Unkeyed = `${string}.${(typeof reading)[number]}` | `${(typeof keyless)[number]}.${string}`
+type Unkeyed = 'event.ack' | `${string}.${(typeof reading)[number]}` | `${(typeof keyless)[number]}.${string}`
 
 /** What a caller passes. A command without an `idempotencyKey` is given one by the client. */
 export type Params<Name extends MethodName> = Name extends Unkeyed

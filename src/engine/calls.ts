@@ -1,7 +1,7 @@
 import { methods } from '../bridge/index.js'
 import { BridgeError, refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
-import { type Method, roles } from '../protocol/method.js'
+import { type Method, roles, type Socket } from '../protocol/method.js'
 import type { House, Opened, Pending, State } from './connection.js'
 import type { Outcome } from './engine.js'
 import { leave, open } from './entrance.js'
@@ -133,20 +133,22 @@ function run(
 }
 
 /** The subscriptions of a connection, as queries reach them. */
-const socketOf = (state: State, { served }: Opened) => ({
-  subscribe(after: number, filter: Parameters<Tail['subscribe']>[3]): number {
+const socketOf = (state: State, { served, caller }: Opened): Socket => ({
+  subscribe(after: number, filter: Parameters<Tail['subscribe']>[3], durable?: string): number {
     if (state.subscriptions.size >= limits.subscriptions) {
       refuse('OVERLOADED', `A socket has at most ${limits.subscriptions} subscriptions: one can have many filters.`)
     }
-    state.lastSubscription++
-    state.subscriptions.set(
-      state.lastSubscription,
-      served.tail.subscribe(state.peer!, state.lastSubscription, after, filter),
-    )
-    return state.lastSubscription
+    const id = ++state.lastSubscription
+    const end = served.tail.subscribe(state.peer!, id, after, filter, {
+      durable: durable === undefined ? undefined : `${caller.agent} ${durable}`,
+      ended: () => void state.subscriptions.delete(id),
+    })
+    state.subscriptions.set(id, { end, durable })
+    return id
   },
+  subscription: (id: number) => state.subscriptions.get(id),
   unsubscribe(id: number): boolean {
-    state.subscriptions.get(id)?.()
+    state.subscriptions.get(id)?.end()
     return state.subscriptions.delete(id)
   },
 })

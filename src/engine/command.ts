@@ -39,7 +39,7 @@ export function runRule(core: Core, batch: Batch, rule: Rule): void {
 }
 
 /** Runs one call of the queue. */
-export function runCall(core: Core, batch: Batch, { call, again }: Exclude<Job, { rule: Rule }>): void {
+export function runCall(core: Core, batch: Batch, { call, again }: Extract<Job, { call: CommandCall }>): void {
   if (again && !core.waiting.stillWaits(again)) return
   const refusal = attempt(core, batch, call.caller, (tx) => {
     for (const noun of core.options.nouns) noun.admit?.(tx, call.caller)

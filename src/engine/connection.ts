@@ -88,7 +88,7 @@ export interface State {
   /** It said goodbye. */
   over: boolean
   lastSeenMs: number
-  subscriptions: Map<number, () => void>
+  subscriptions: Map<number, { end(): void; durable?: string | undefined }>
   lastSubscription: number
 }
 

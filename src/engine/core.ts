@@ -5,6 +5,7 @@ import type { Caller, Command, Context, Happened, Noun, Read, Tx } from '../prot
 import { type Instant, toInstant } from '../protocol/time.js'
 import { createIds } from './ids.js'
 import type { Clock, Random, Store } from './ports.js'
+import { createReaders, type KeptReaders } from './readers.js'
 import { createSearch, type Search } from './search.js'
 import { type CommandTx, createTransaction, type Held } from './transaction.js'
 import { createWaiting, type Outcome, type Waiting, type WaitingCall } from './waiting.js'
@@ -36,8 +37,12 @@ export interface EngineOptions {
   report(fault: unknown, requestId: string): void
 }
 
-/** Something to run as a command: a call, perhaps one that waited, or a rule of the bridge's own. */
-export type Job = { call: CommandCall; again?: WaitingCall | undefined } | { rule: Rule }
+/**
+ * Something to run in a transaction: a call, perhaps one that waited, or a rule of the bridge's own, each as a command;
+ * or a write to the engine's own tables, which is no command and has no events.
+ */
+export type Job = { call: CommandCall; again?: WaitingCall | undefined } | { rule: Rule } | { write: Write }
+export type Write = (batch: Batch) => void
 export type Rule = (tx: Tx, ctx: Context) => void
 
 /** What is to happen once the batch is committed; or, with an outcome, instead of it. */
@@ -64,6 +69,7 @@ export interface Core {
   readonly options: EngineOptions
   readonly waiting: Waiting
   readonly held: Map<string, Held>
+  readonly readers: KeptReaders
   readonly tx: CommandTx
   /** What a rule is told besides the instant and the caller. */
   readonly means: Omit<Context, 'now' | 'caller'>
@@ -88,7 +94,8 @@ export interface Core {
   failure: unknown
 }
 
-export function createCore(options: EngineOptions): Core {
+/** `write` has something written in the next turn. */
+export function createCore(options: EngineOptions, write: (act: Write) => void): Core {
   const { store, clock, random, workspace } = options
   const ids = createIds(random)
   const held = new Map<string, Held>()
@@ -96,6 +103,7 @@ export function createCore(options: EngineOptions): Core {
     options,
     waiting: createWaiting(clock, (error) => refusalOfFault(core, error)),
     held,
+    readers: createReaders(store, clock, write),
     tx: createTransaction(store, held),
     ids,
     means: {

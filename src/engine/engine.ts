@@ -25,7 +25,7 @@ export type { Outcome } from './waiting.js'
 
 export interface QueryCall extends Omit<CommandCall, 'method' | 'idempotencyKey'> {
   method: Query
-  context: Omit<QueryContext, 'now' | 'caller'>
+  context: Omit<QueryContext, 'now' | 'caller' | 'readers'>
 }
 
 /** Told in this process only, and only as a hint; what counts is in the log. */
@@ -54,7 +54,7 @@ export interface Engine {
 
 /** Opens a workspace: what its former life left is put in order before the first call is served. */
 export function createEngine(options: EngineOptions): Engine {
-  const core = createCore(options)
+  const core = createCore(options, (write) => submit({ write }))
   const signals = new EventEmitter<Signals>()
   const schedule = () => {
     if (core.scheduled || core.failure !== undefined) return
@@ -103,6 +103,7 @@ export function createEngine(options: EngineOptions): Engine {
       core.search.stopTimer?.()
       core.waiting.end({ refusal: stopping() })
       endWaiting(core.search, { refusal: stopping() })
+      core.readers.flush()
       schedule()
       while (core.scheduled && core.failure === undefined) await new Promise(setImmediate)
     },
@@ -143,6 +144,7 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
       // It leaves the queue when it has run: should the database fail under it, it is answered with the rest.
       const job = core.queue[0] as Job
       if ('rule' in job) runRule(core, batch, job.rule)
+      else if ('write' in job) job.write(batch)
       else runCall(core, batch, job)
       core.queue.shift()
       if (clock.monotonicMs() - beganMs > limits.batchMs) break
@@ -192,7 +194,12 @@ function runQuery(core: Core, call: QueryCall, again?: WaitingCall): void {
   try {
     const now = toInstant(Math.max(clock.wallMs(), toMs(core.now)))
     for (const noun of core.options.nouns) noun.admit?.(core.committed, call.caller)
-    const result = call.method.run(core.committed, call.params, { now, caller: call.caller, ...call.context })
+    const result = call.method.run(core.committed, call.params, {
+      now,
+      caller: call.caller,
+      readers: core.readers,
+      ...call.context,
+    })
     if (!isParked(result)) return answer(core, call, { result: JSON.stringify(result) }, again)
     if (again) return core.waiting.keep(again, result)
     checkMayWait(core, call)

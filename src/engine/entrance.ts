@@ -127,7 +127,7 @@ export function dismiss(house: House, state: State): void {
 export function leave(house: House, state: State, goodbye?: string): void {
   state.gone = goodbye === undefined
   state.over = true
-  for (const end of state.subscriptions.values()) end()
+  for (const { end } of state.subscriptions.values()) end()
   state.subscriptions.clear()
   const { opened } = state
   if (!opened) return

@@ -10,6 +10,13 @@ export interface LogRecord extends StoredEvent {
   idempotency: string | null
 }
 
+/** How far one agent's durable reader has acknowledged. */
+export interface Reader {
+  agent: string
+  name: string
+  cursor: string
+}
+
 /** Rows and events as one connection sees them. */
 export type Rows = Omit<Read, 'bounds'>
 
@@ -37,6 +44,10 @@ export interface Store {
    * batches only.
    */
   catchUp(events: number): boolean
+  /** The durable readers, each with its cursor. */
+  readers(): Reader[]
+  /** Within the transaction. Without a cursor it is forgotten. */
+  putReader(reader: Partial<Reader> & Omit<Reader, 'cursor'>): void
   /** The answer remembered under a key, with the body of the event it is kept with. */
   remembered(key: string): { private: string; body: string } | undefined
   /** Bytes on disk, and the guarantee under which a commit is durable. */

@@ -1,4 +1,4 @@
-import { formatCursor } from '../protocol/cursor.js'
+import { formatCursor, type LogBounds } from '../protocol/cursor.js'
 import { type EventFilter, encodeEvent, type StoredEvent } from '../protocol/event.js'
 import { limits } from '../protocol/limits.js'
 import type { Read } from '../protocol/method.js'
@@ -29,11 +29,19 @@ interface Subscription {
   pumping: boolean
   caughtUp: boolean
   ended: boolean
+  terms: Terms
+}
+
+export interface Terms {
+  /** A name under which only one reads at a time, its agent's before it. */
+  durable?: string | undefined
+  /** The tail has ended it: it was taken over, or fell off the log. Its sink has been told. */
+  ended(): void
 }
 
 /** Everyone who follows the log of one workspace. A reader that has caught up is live; a slow one costs one number. */
 export interface Tail {
-  subscribe(sink: Sink, id: number, after: number, filter: EventFilter): () => void
+  subscribe(sink: Sink, id: number, after: number, filter: EventFilter, terms: Terms): () => void
   /** What was committed; told in order, after the commit and in the same turn. */
   committed(events: readonly StoredEvent[]): void
   /** Pushes signals to readers that are live and have room; the others miss them. */
@@ -48,7 +56,8 @@ export interface Tail {
 const RETRY_MS = 1_000
 
 export function createTail(read: Read, clock: Clock, report: (fault: unknown) => void): Tail {
-  const subscriptions = new Set<Subscription>()
+  const readers = { subscriptions: new Set<Subscription>(), named: new Map<string, Subscription>() }
+  const { subscriptions, named } = readers
   const { epoch } = read.bounds()
   let stopTimer: (() => void) | undefined
 
@@ -68,6 +77,9 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
     setImmediate(() => {
       subscription.pumping = false
       try {
+        // Retention has overtaken it: to go on would be to skip.
+        if (!subscription.ended && subscription.next - 1 < read.bounds().earliest)
+          return end(subscription, 'CURSOR_EXPIRED')
         pump(read, epoch, subscription, pumpSoon)
       } catch (error) {
         // The log cannot be read just now. Its reader is told nothing wrong: it goes on from where it is.
@@ -77,26 +89,23 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
     })
   }
 
+  function end(subscription: Subscription, reason: 'TAKEN_OVER' | 'CURSOR_EXPIRED'): void {
+    remove(readers, subscription)
+    tellEnd(read.bounds(), subscription, reason)
+    subscription.terms.ended()
+  }
+
   return {
     count: () => subscriptions.size,
-    subscribe(sink, id, after, filter) {
-      const subscription = {
-        id,
-        sink,
-        filter,
-        next: after + 1,
-        told: after,
-        live: false,
-        pumping: false,
-        caughtUp: false,
-        ended: false,
-      }
+    subscribe(sink, id, after, filter, terms) {
+      const { durable } = terms
+      const former = durable === undefined ? undefined : named.get(durable)
+      if (former) end(former, 'TAKEN_OVER')
+      const subscription = begin({ id, sink, filter, after, terms })
       subscriptions.add(subscription)
+      if (durable !== undefined) named.set(durable, subscription)
       pumpSoon(subscription)
-      return () => {
-        subscription.ended = true
-        subscriptions.delete(subscription)
-      }
+      return () => remove(readers, subscription)
     },
     committed(events) {
       const first = events[0]
@@ -127,8 +136,42 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
       stopTimer?.()
       for (const subscription of subscriptions) subscription.ended = true
       subscriptions.clear()
+      named.clear()
     },
   }
+}
+
+interface Beginning extends Pick<Subscription, 'id' | 'sink' | 'filter' | 'terms'> {
+  after: number
+}
+
+const begin = ({ after, ...beginning }: Beginning): Subscription => ({
+  ...beginning,
+  next: after + 1,
+  told: after,
+  live: false,
+  pumping: false,
+  caughtUp: false,
+  ended: false,
+})
+
+interface TailReaders {
+  subscriptions: Set<Subscription>
+  /** Those with a durable name, by it. */
+  named: Map<string, Subscription>
+}
+
+function remove({ subscriptions, named }: TailReaders, subscription: Subscription): void {
+  subscription.ended = true
+  subscriptions.delete(subscription)
+  const { durable } = subscription.terms
+  if (durable !== undefined && named.get(durable) === subscription) named.delete(durable)
+}
+
+function tellEnd({ epoch, earliest, head }: LogBounds, { sink, id }: Subscription, reason: string): void {
+  const bounds = { epoch, earliest: formatCursor(epoch, earliest), head: formatCursor(epoch, head) }
+  const params = JSON.stringify({ subscription: id, reason, ...bounds })
+  sink.push(`{"jsonrpc":"2.0","method":"ended","params":`, Buffer.from(`${params}}`))
 }
 
 /** Serves a reader that is behind one page from the store, and again until it has caught up or its sink is full. */

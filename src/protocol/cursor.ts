@@ -28,6 +28,25 @@ export function parseCursor(text: string): Cursor {
   return { epoch: text.slice(0, dash), seq }
 }
 
+/** Whether a kept cursor is one of this log, from which it can be read. */
+export function continues(kept: string | undefined, { epoch, earliest, head }: LogBounds): boolean {
+  if (kept === undefined) return false
+  const cursor = parseCursor(kept)
+  return cursor.epoch === epoch && cursor.seq >= earliest && cursor.seq <= head
+}
+
+/**
+ * Where a durable reader goes on: behind what it has acknowledged (`kept`), or behind `after` where that is a cursor and
+ * further on. `earliest` and `latest` are for a name that is new. @throws as `resolveCursor` does
+ */
+export function resumeCursor(kept: string | undefined, after: string, bounds: LogBounds): number {
+  if (kept === undefined) return resolveCursor(after, bounds)
+  if (after === 'earliest' || after === 'latest') return resolveCursor(kept, bounds)
+  const given = resolveCursor(after, bounds)
+  const { epoch, seq } = parseCursor(kept)
+  return epoch === bounds.epoch ? Math.max(seq, given) : given
+}
+
 /**
  * The seq after which to read. A cursor that cannot be continued is refused, never skipped over.
  * @throws EPOCH_CHANGED, CURSOR_AHEAD, CURSOR_EXPIRED, each with `{ epoch, earliest, head }`

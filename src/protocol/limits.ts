@@ -36,6 +36,9 @@ export const limits = {
   /** A filtered subscription is never further behind the head without a bookmark, in events and ms. */
   bookmarkEvents: 1_000,
   bookmarkMs: 1_000,
+  /** Durable names of one agent, and how long an acknowledgement may wait to be written, ms. */
+  agentReaders: 64,
+  readerMs: 1_000,
   /** One transaction: commands, and ms spent running them. */
   batchCommands: 256,
   batchMs: 10,

@@ -163,6 +163,7 @@ export interface QueryContext {
   now: Instant
   caller: Caller
   runtime: Runtime
+  readers: Readers
   socket?: Socket
 }
 
@@ -178,9 +179,20 @@ export interface Runtime {
 
 /** The calling socket's subscriptions. */
 export interface Socket {
-  subscribe(after: number, filter: EventFilter): number
+  /** With a durable name it takes over from whoever reads under the caller's name of it. */
+  subscribe(after: number, filter: EventFilter, durable?: string): number
+  /** Undefined when there is no such subscription. */
+  subscription(subscription: number): { durable?: string | undefined } | undefined
   /** False when there is no such subscription. */
   unsubscribe(subscription: number): boolean
+}
+
+/** How far durable readers have acknowledged, each a cursor under an agent and a name. */
+export interface Readers {
+  at(agent: string, name: string): string | undefined
+  /** @throws OVERLOADED for one new name too many */
+  move(agent: string, name: string, cursor: string): void
+  forget(agent: string, name: string): void
 }
 
 /** Instead of a result: the call waits, and is answered from committed events. */

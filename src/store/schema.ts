@@ -35,6 +35,12 @@ export function migrate(db: Connection, reader: Connection, tables: readonly Tab
         private TEXT,
         idempotency TEXT
       );
+      CREATE TABLE IF NOT EXISTS readers (
+        agent TEXT NOT NULL,
+        name TEXT NOT NULL,
+        cursor TEXT NOT NULL,
+        PRIMARY KEY (agent, name)
+      ) WITHOUT ROWID;
       CREATE INDEX IF NOT EXISTS events_contract ON events (contract_id, seq) WHERE contract_id IS NOT NULL;
       CREATE INDEX IF NOT EXISTS events_idempotency ON events (idempotency) WHERE idempotency IS NOT NULL;
     `)

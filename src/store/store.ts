@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { statSync } from 'node:fs'
-import type { LogRecord, Store } from '../engine/ports.js'
+import type { LogRecord, Reader, Store } from '../engine/ports.js'
 import type { LogBounds } from '../protocol/cursor.js'
 import type { Table } from '../protocol/method.js'
 import { explain } from './file.js'
@@ -64,6 +64,9 @@ function createStore(file: string, tables: readonly Table<object>[], db: Connect
     'SELECT private, body FROM events WHERE idempotency = ? ORDER BY seq DESC LIMIT 1',
   )
   const search = createSearch(db, reader, tables)
+  const readers = db.prepare<[], Reader>('SELECT agent, name, cursor FROM readers ORDER BY agent, name')
+  const putReader = db.prepare('INSERT OR REPLACE INTO readers VALUES (?, ?, ?)')
+  const dropReader = db.prepare('DELETE FROM readers WHERE agent = ? AND name = ?')
   const upkeep = createUpkeep(db, headFile, bounds)
   let head = bounds.head
   let appended = head
@@ -93,6 +96,11 @@ function createStore(file: string, tables: readonly Table<object>[], db: Connect
       upkeep.committed(head)
     },
     catchUp: (events) => search.catchUp(events, { ...bounds, head }),
+    readers: () => readers.all(),
+    putReader({ agent, name, cursor }) {
+      if (cursor === undefined) dropReader.run(agent, name)
+      else putReader.run(agent, name, cursor)
+    },
     remembered: (key) => remembered.get(key),
     stats: () => ({
       bytes: sizeOf(file) + sizeOf(`${file}-wal`),
