@@ -191,6 +191,7 @@ export function checkContracts(world: World): void {
       )
     }
   }
+  for (const contract of contracts) checkWaiting(contract, contracts)
   for (const lock of locks) {
     if (lock.session !== undefined) assert.is(sessions.get(lock.session), lock.holder, `${lock.lockId}: its session`)
     if (lock.contractId === undefined || lock.state === 'cooling') continue
@@ -198,6 +199,23 @@ export function checkContracts(world: World): void {
     assert.ok(contract && isOpen(contract), `${lock.lockId} is of an attempt that is open`)
     assert.equal([lock.attempt, lock.holder], [contract?.attempt, contract?.owner], `${lock.lockId}: its attempt`)
   }
+}
+
+/** What a contract waits for is what it says, and it is told of when it comes. */
+function checkWaiting(contract: Contract, contracts: readonly Contract[]): void {
+  const { id, status, dependsOn, blockedBy, inputRequests, inputDueAt, attempts } = contract
+  const open = inputRequests.filter(({ answeredAt }) => answeredAt === undefined)
+  assert.is(open.length > 0, status === 'input_required', `${id} is ${status}, open questions: ${open.length}`)
+  assert.is(
+    inputDueAt !== undefined,
+    status === 'input_required',
+    `${id} is ${status}, its questions due ${inputDueAt}`,
+  )
+  assert.is(new Set(inputRequests.map(({ key }) => key)).size, inputRequests.length, `keys of questions of ${id}`)
+  const completed = new Set(contracts.flatMap((other) => (other.status === 'completed' ? other.id : [])))
+  const waitsFor = dependsOn.filter((dependency) => !completed.has(dependency))
+  if (status === 'submitted') assert.equal(blockedBy, waitsFor, `what ${id} is blocked by`)
+  if (attempts.length > 0) assert.equal([blockedBy, waitsFor], [[], []], `${id} was taken before it was ready`)
 }
 
 /** Once time has passed, nothing is left that it should have changed. */

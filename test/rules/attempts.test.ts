@@ -365,6 +365,7 @@ scenario(cancels, 'owned, the owner is asked, and has 30 seconds to stop', async
   const forced = await get(world, contractId)
   assert.equal([forced.status, forced.attempts[0]?.outcome, forced.failures], ['canceled', 'canceled', 0])
   assert.equal(world.types(head), ['contract.canceled', 'lock.lost'])
+  assert.is(world.events({ after: head })[0]?.data.forced, true)
   await refused(world.as('codex').call('contract.complete', { contractId, attempt }), 'STALE_ATTEMPT')
 })
 
@@ -383,6 +384,7 @@ scenario(cancels, 'the owner acknowledges, and its locks are free in the same co
   const head = world.head()
   assert.is((await world.as('codex').call('contract.acknowledgeCancel', work1)).status, 'canceled')
   assert.equal(world.types(head), ['contract.canceled', 'lock.released'])
+  assert.not.ok('forced' in world.events({ after: head })[0]!.data)
 })
 
 for (const end of ['fail', 'release', 'lost'] as const) {

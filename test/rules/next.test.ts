@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { methods, type ParamsOf, type ResultOf } from '../../src/bridge/index.js'
+import { limits } from '../../src/protocol/limits.js'
 import { toInstant, toMs } from '../../src/protocol/time.js'
 import { type Actor, type Asked, refused, scenario, type World } from '../world.js'
 
@@ -112,7 +113,7 @@ scenario(waits, 'of many that wait each contract wakes one, the one that has wai
   assert.is(world.events({ types: ['contract.accepted'] }).length, 8)
 })
 
-scenario(waits, 'no herd: those who are not given it are not run again', async (world) => {
+scenario(waits, 'no herd: of a thousand that wait only those are run again that are given something', async (world) => {
   const method = methods.get('contract.next')!
   const run = method.run as (...given: unknown[]) => unknown
   let runs = 0
@@ -123,14 +124,31 @@ scenario(waits, 'no herd: those who are not given it are not run again', async (
     },
   })
   try {
-    const workers = Array.from({ length: 20 }, (_, n) => world.as(`worker-${n}`))
+    const workers = Array.from({ length: 16 }, (_, n) => world.as(`worker-${n}`, { capabilities: ['rust'] }))
     await Promise.all(workers.map(({ opened }) => opened))
-    const calls = workers.map((worker) => worker.call('contract.next', { waitMs: 60_000 }))
+    const calls = workers.flatMap((worker) =>
+      Array.from({ length: limits.parkedCalls }, () => worker.call('contract.next', { waitMs: 60_000 })),
+    )
     await world.idle()
-    assert.is(runs, 20)
-    await create(world, 'one')
+    assert.is(runs, 1_024)
+    const given = () => calls.filter((call) => call.answered()).length
+    const first = await create(world, 'one')
     await world.idle()
-    assert.equal([runs, calls.filter((call) => call.answered()).length], [21, 1])
+    assert.equal([runs, given()], [1_025, 1])
+    // Nothing that happens to what they cannot have wakes them, nor that it is offered to others.
+    await create(world, 'after', { dependsOn: [first], capability: 'rust' })
+    await create(world, "another's", { assignee: 'gemini' })
+    await world.idle()
+    assert.equal([runs, given()], [1_025, 1])
+    const { owner } = await world.as('cursor').call('contract.get', { contractId: first })
+    const worker = workers.find(({ agent }) => agent === owner)!
+    await worker.call('contract.start', { contractId: first, attempt: 1 })
+    await worker.call('contract.complete', { contractId: first, attempt: 1 })
+    await world.idle()
+    assert.equal([runs, given()], [1_026, 2])
+    await Promise.all(Array.from({ length: 10 }, (_, n) => create(world, `task ${n}`)))
+    await world.idle()
+    assert.equal([runs, given()], [1_036, 12])
   } finally {
     Object.assign(method, { run })
   }

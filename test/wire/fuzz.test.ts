@@ -76,6 +76,9 @@ function createValues(roll: (sides: number) => number, known: Map<string, unknow
     ...(roll(2) > 0 && { mode: pick(['shared', 'exclusive', 'both']) }),
     ...(roll(4) === 0 && { literal: true }),
   })
+  const wanted = ['accepted', 'working', 'in_progress', 'completed', 'failed', 'canceled', 'submitted', 'rejected']
+  const schema = () =>
+    pick<unknown>([{ type: 'string' }, { items: { anyOf: [{ const: 1 }] } }, { pattern: '(a+)+' }, { type: 1 }, {}])
   const usual: Record<string, () => unknown> = {
     agent: () => pick(['fuzz-0', 'fuzz-1', 'nobody']),
     to: () => pick(['fuzz-0', 'nobody', ['fuzz-0', 'fuzz-1'], ['fuzz-0', 'fuzz-0'], []]),
@@ -104,7 +107,16 @@ function createValues(roll: (sides: number) => number, known: Map<string, unknow
     error: () => ({ reason: 'X', message: 'x', ...(roll(2) > 0 && { retryable: roll(2) > 0 }) }),
     after: () => pick(['earliest', 'latest', 'x-1']),
     limit: () => pick([1, 2, 1_000]),
-    status: () => pick([['submitted'], ['working', 'failed'], ['x']]),
+    status: () => pick([['submitted'], ['working', 'failed'], ['x'], ...wanted]),
+    dueAt: () => pick([new Date(Date.now() + 20).toISOString(), '2000-01-01T00:00:00.000Z', null]),
+    dependsOn: () => [pick(known.get('contractId') ?? ['ctr_x']), 'ctr_x'].slice(roll(2)),
+    parentId: () => pick(known.get('contractId') ?? ['ctr_x']),
+    checks: () => [{ name: 'a', command: 'b', ...(roll(2) > 0 && { verifier: pick(['other', 'me']) }) }],
+    requests: () => [
+      { key: pick(['a', 'b']), prompt: '?', ...(roll(2) > 0 && { schema: schema(), default: pick(any) }) },
+    ],
+    responses: () => pick([{ a: 1 }, { b: null }, { a: 'x', b: [] }, {}]),
+    deadlineMs: () => pick([1_000, 60_000]),
     state: () => pick(['read', 'acked', 'held', 'waiting', 'unread', 'all', 'awaiting', 'overdue']),
     idempotencyKey: () => pick(['k1', 'k2', `k${roll(1_000)}`]),
     progress: () => pick([0, 0.5, 1, 2]),
