@@ -66,14 +66,14 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   const door = createDoor({ clock: systemClock, workspace, fault })
   const ready = () => [...workspaces.values()].every(({ failed }) => !failed)
   const http = createHttp({ guard, door, key, ready, fault, passes, workspaces: home.workspaces })
-  const sockets = serveSockets(http, door, guard, (error) => logger.warn({ err: error }, 'socket'))
+  const sockets = serveSockets(http.server, door, guard, (error) => logger.warn({ err: error }, 'socket'))
 
   async function stop(): Promise<void> {
-    http.close()
+    http.server.close()
     // What has been queued runs before its database is closed.
     await Promise.all([...workspaces.values()].map(({ engine }) => engine.stop()))
     await sockets.close(GOODBYE_MS)
-    http.closeAllConnections()
+    await http.close(GOODBYE_MS)
     for (const { tail, store } of workspaces.values()) {
       tail.stop()
       store.close()
@@ -83,7 +83,7 @@ export async function startDaemon(config: Config, logger = createLogger(config))
 
   try {
     openWorkspace('default')
-    const port = await listen(http, config, (error) => logger.error({ err: error }, 'http'))
+    const port = await listen(http.server, config, (error) => logger.error({ err: error }, 'http'))
     const address = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
     for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, address])
       hosts.add(host.toLowerCase())

@@ -76,6 +76,8 @@ export interface DaemonProcess extends RunningDaemon {
   complaints(): string
   /** Bytes of memory that it takes, after a collection. */
   memory(): Promise<number>
+  /** Bytes in buffers, after a collection: what waits to be sent is there. */
+  buffers(): Promise<number>
 }
 
 /** Starts a daemon in a process of its own. */
@@ -101,6 +103,11 @@ export async function serveApart(home: string): Promise<DaemonProcess> {
     ]),
     'the daemon to start',
   )
+  const weigh = () => {
+    const answer = told<{ bytes: number; buffers: number }>()
+    child.send('memory')
+    return answer
+  }
   return {
     child,
     ended,
@@ -109,11 +116,8 @@ export async function serveApart(home: string): Promise<DaemonProcess> {
     http: ready.http,
     home,
     token: readFileSync(ready.tokenFile, 'utf8').trim(),
-    async memory() {
-      const answer = told<{ bytes: number }>()
-      child.send('memory')
-      return (await answer).bytes
-    },
+    memory: async () => (await weigh()).bytes,
+    buffers: async () => (await weigh()).buffers,
   }
 }
 

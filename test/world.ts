@@ -23,6 +23,7 @@ import type { Clock, Random, Store } from '../src/engine/ports.js'
 import { createTail } from '../src/engine/tail.js'
 import { BridgeError, type Reason } from '../src/protocol/errors.js'
 import type { Event } from '../src/protocol/event.js'
+import { rpcForm } from '../src/protocol/form.js'
 import type { Noun, Role } from '../src/protocol/method.js'
 import { type Instant, toInstant } from '../src/protocol/time.js'
 import { openStore } from '../src/store/store.js'
@@ -346,8 +347,9 @@ function createActor(agent: string, options: ActorOptions, { door, alive, idle, 
   const connection: Connection = door.connect(
     { role: options.role ?? 'agent', operator: false, ...options.grant },
     {
+      form: rpcForm,
       takesSignals: true,
-      push: (head, rest) => void frames.push(JSON.parse(head + rest.toString())),
+      push: (head, rest = Buffer.alloc(0)) => void frames.push(JSON.parse(head + rest.toString())),
       writable: () => writable,
       close: (code) => {
         closedWith = code

@@ -141,7 +141,11 @@ const socketOf = (state: State, { served, caller }: Opened): Socket => ({
     const id = ++state.lastSubscription
     const end = served.tail.subscribe(state.peer!, id, after, filter, {
       durable: durable === undefined ? undefined : `${caller.agent} ${durable}`,
-      ended: () => void state.subscriptions.delete(id),
+      ended() {
+        state.subscriptions.delete(id)
+        // It came for this alone.
+        if (state.visits) state.peer?.close(1000, 'the subscription has ended')
+      },
     })
     state.subscriptions.set(id, { end, durable })
     return id

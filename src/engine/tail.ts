@@ -1,14 +1,17 @@
 import { formatCursor, type LogBounds } from '../protocol/cursor.js'
-import { type EventFilter, encodeEvent, type StoredEvent } from '../protocol/event.js'
+import type { EventFilter, StoredEvent } from '../protocol/event.js'
+import type { Form } from '../protocol/form.js'
 import { limits } from '../protocol/limits.js'
 import type { Read } from '../protocol/method.js'
 import type { Sent } from './core.js'
+import { type Frame, framesOf, type SignalFrame, signalFramesOf } from './frames.js'
 import type { Clock } from './ports.js'
 
-/** Where a subscription's frames go: one socket. */
+/** Where a subscription's frames go: one socket, or one stream. */
 export interface Sink {
-  /** Sends one text message made of two parts; the second may be shared with other sockets. */
-  push(head: string, rest: Buffer): void
+  readonly form: Form
+  /** Sends one frame; a second part of it may be shared with other sinks. */
+  push(head: string, rest?: Buffer): void
   /** False while too much waits to be sent; whoever holds the sink tells the tail when that has changed. */
   writable(): boolean
   /** It also takes what is not in the log. */
@@ -20,6 +23,8 @@ interface Subscription {
   id: number
   sink: Sink
   filter: EventFilter
+  /** Equal for readers to whom the same events are written in the same form. */
+  key: string
   /** The seq it has to see next. */
   next: number
   /** The cursor of the frame before. */
@@ -119,8 +124,8 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
           subscription.live = false
           continue
         }
-        const { key } = subscription.filter
-        const frames = shared.get(key) ?? framesOf(epoch, events.filter(subscription.filter.passes))
+        const { key, filter, sink } = subscription
+        const frames = shared.get(key) ?? framesOf(epoch, events.filter(filter.passes), sink.form)
         shared.set(key, frames)
         for (const frame of frames) push(epoch, subscription, frame)
         subscription.next = last.seq + 1
@@ -147,6 +152,7 @@ interface Beginning extends Pick<Subscription, 'id' | 'sink' | 'filter' | 'terms
 
 const begin = ({ after, ...beginning }: Beginning): Subscription => ({
   ...beginning,
+  key: `${beginning.sink.form.name} ${beginning.filter.key}`,
   next: after + 1,
   told: after,
   live: false,
@@ -170,8 +176,8 @@ function remove({ subscriptions, named }: TailReaders, subscription: Subscriptio
 
 function tellEnd({ epoch, earliest, head }: LogBounds, { sink, id }: Subscription, reason: string): void {
   const bounds = { epoch, earliest: formatCursor(epoch, earliest), head: formatCursor(epoch, head) }
-  const params = JSON.stringify({ subscription: id, reason, ...bounds })
-  sink.push(`{"jsonrpc":"2.0","method":"ended","params":`, Buffer.from(`${params}}`))
+  const told = sink.form.ended?.(id, { reason, ...bounds })
+  if (told !== undefined) sink.push(told)
 }
 
 /** Serves a reader that is behind one page from the store, and again until it has caught up or its sink is full. */
@@ -185,7 +191,7 @@ function pump(
   if (subscription.ended || !sink.writable()) return
   if (subscription.next > read.bounds().head) return goLive(epoch, subscription)
   const page = read.events(subscription.next - 1)
-  for (const frame of framesOf(epoch, page.filter(filter.passes))) push(epoch, subscription, frame)
+  for (const frame of framesOf(epoch, page.filter(filter.passes), sink.form)) push(epoch, subscription, frame)
   subscription.next = (page.at(-1)?.seq ?? read.bounds().head) + 1
   if (subscription.next - 1 - subscription.told >= limits.bookmarkEvents) bookmark(epoch, subscription)
   // No await stands between "there is nothing after this" and "it is told of what comes".
@@ -199,55 +205,8 @@ function goLive(epoch: string, subscription: Subscription): void {
   subscription.live = true
   if (subscription.caughtUp) return
   subscription.caughtUp = true
-  const params = `{"subscription":${id},"cursor":"${formatCursor(epoch, next - 1)}"}}`
-  sink.push(`{"jsonrpc":"2.0","method":"caughtUp","params":`, Buffer.from(params))
-}
-
-/** Events that travel together: the shared part of a frame, and the cursor it brings a reader to. */
-interface Frame {
-  cursor: number
-  rest: Buffer
-}
-
-/** Packs events into frames. The events of a command travel in one, unless they are more than a frame may hold. */
-function framesOf(epoch: string, events: readonly StoredEvent[]): Frame[] {
-  const frames: Frame[] = []
-  let bodies: string[] = []
-  let bytes = 0
-  let command: StoredEvent[] = []
-  const flush = (cursor: number) => {
-    if (bodies.length > 0) frames.push({ cursor, rest: Buffer.from(`"events":[${bodies.join(',')}]}}`) })
-    bodies = []
-    bytes = 0
-  }
-  const full = (more: number, count: number) =>
-    bodies.length > 0 && (bytes + more > limits.pushBytes || bodies.length + count > limits.pushEvents)
-  let told = 0
-  const close = () => {
-    const sizes = command.map(({ body }) => Buffer.byteLength(body))
-    if (
-      full(
-        sizes.reduce((sum, size) => sum + size, 0),
-        sizes.length,
-      )
-    )
-      flush(told)
-    for (const [index, event] of command.entries()) {
-      const size = sizes[index] ?? 0
-      if (full(size, 1)) flush(told)
-      bodies.push(encodeEvent(epoch, event))
-      bytes += size
-      told = event.seq
-    }
-    command = []
-  }
-  for (const event of events) {
-    if (command[0] && command[0].command !== event.command) close()
-    command.push(event)
-  }
-  close()
-  flush(told)
-  return frames
+  const told = sink.form.caughtUp?.(id, formatCursor(epoch, next - 1))
+  if (told !== undefined) sink.push(told)
 }
 
 /** Whoever is behind, or has no room, is passed by. */
@@ -265,39 +224,15 @@ function pushSignals(subscriptions: Iterable<Subscription>, sent: readonly Sent[
   }
 }
 
-/** Signals that travel together. */
-interface SignalFrame {
-  holds: readonly Sent[]
-  rest: Buffer
-}
-
-function signalFramesOf(sent: readonly Sent[]): SignalFrame[] {
-  const groups: Sent[][] = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const one of sent) {
-    const size = Buffer.byteLength(one.signal.body)
-    if (bytes + size > limits.pushBytes) {
-      groups.push([])
-      bytes = 0
-    }
-    groups.at(-1)?.push(one)
-    bytes += size
-  }
-  return groups.map((holds) => ({
-    holds,
-    rest: Buffer.from(`"signals":[${holds.map(({ signal }) => signal.body).join(',')}]}}`),
-  }))
-}
-
-const BOOKMARK = Buffer.from('"events":[]}}')
-
 /** Tells a reader how far the log has come past what its filter let pass. */
-const bookmark = (epoch: string, subscription: Subscription): void =>
-  push(epoch, subscription, { cursor: subscription.next - 1, rest: BOOKMARK })
+function bookmark(epoch: string, subscription: Subscription): void {
+  const { id, told, next, sink } = subscription
+  subscription.told = next - 1
+  sink.push(sink.form.bookmark(id, formatCursor(epoch, told), formatCursor(epoch, next - 1)))
+}
 
 function push(epoch: string, subscription: Subscription, { cursor, rest }: Frame): void {
   const { id, told, sink } = subscription
-  const head = `{"jsonrpc":"2.0","method":"events","params":{"subscription":${id},"prev":"${epoch}-${told}","cursor":"${epoch}-${cursor}",`
   subscription.told = cursor
-  sink.push(head, rest)
+  sink.push(sink.form.head(id, formatCursor(epoch, told), formatCursor(epoch, cursor)), rest)
 }

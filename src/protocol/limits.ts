@@ -33,6 +33,8 @@ export const limits = {
   pingEveryMs: 20_000,
   silentMs: 60_000,
   unreadMs: 5 * 60_000,
+  /** Comments that keep a stream of events over HTTP alive. */
+  heartbeatMs: 15_000,
   /** A filtered subscription is never further behind the head without a bookmark, in events and ms. */
   bookmarkEvents: 1_000,
   bookmarkMs: 1_000,

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
 import type { Connection, Door, Grant } from '../engine/door.js'
 import { BridgeError, refuse } from '../protocol/errors.js'
+import { rpcForm } from '../protocol/form.js'
 import { decodeFrame } from '../protocol/jsonrpc.js'
 import { limits } from '../protocol/limits.js'
 import { type Guard, SUBPROTOCOL } from './auth.js'
@@ -101,10 +102,12 @@ function serve(socket: WebSocket, raw: Duplex, door: Door, grant: Grant, unopene
   life.set(socket, beats)
   const send = corked(socket, raw)
   const connection = door.connect(grant, {
+    form: rpcForm,
     takesSignals: true,
     push(head, rest) {
-      // One message in two fragments: the second is one buffer for all sockets that get the same events.
       cork(raw)
+      if (rest === undefined) return socket.send(head)
+      // One message in two fragments: the second is one buffer for all sockets that get the same events.
       socket.send(head, { fin: false })
       socket.send(rest, { binary: false, fin: true })
     },

@@ -9,6 +9,7 @@ import { createDoor } from '../../src/engine/door.js'
 import { createEngine } from '../../src/engine/engine.js'
 import type { LogRecord, Store } from '../../src/engine/ports.js'
 import { createTail } from '../../src/engine/tail.js'
+import { rpcForm } from '../../src/protocol/form.js'
 import { openStore } from '../../src/store/store.js'
 
 // The real store, alone or under the real engine, on files of a test's own.
@@ -100,7 +101,7 @@ export function openWorkspace(file: string, wrap: (store: Store) => Store = (sto
 
   /** Opens a session and gives what calls methods in it. */
   async function connect(agent: string): Promise<Call> {
-    const peer = { push() {}, writable: () => true, close() {} }
+    const peer = { form: rpcForm, push() {}, writable: () => true, close() {} }
     const connection = door.connect({ role: 'agent', operator: false }, peer)
     const call = (name: string, params: Record<string, unknown>) =>
       new Promise((resolve, reject) => {

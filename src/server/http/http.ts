@@ -6,6 +6,7 @@ import { BridgeError } from '../../protocol/errors.js'
 import type { Guard } from '../auth.js'
 import { serveMcp } from '../mcp/http.js'
 import { type DashboardOptions, serveDashboard } from './dashboard.js'
+import { serveEvents } from './events.js'
 import { serveHealth } from './health.js'
 import { serveMethods } from './methods.js'
 import { problem, refuseRaw } from './problem.js'
@@ -23,8 +24,18 @@ export interface HttpOptions extends DashboardOptions {
   fault(error: unknown): Outcome
 }
 
-/** The daemon's HTTP. Sockets are upgraded from it. Every other surface over HTTP gets its paths here. */
-export function createHttp(options: HttpOptions): Server {
+export interface Http {
+  /** Sockets are upgraded from it. */
+  server: Server
+  /** Takes no more, ends streams, and cuts off what has not been answered and read within `ms`. */
+  close(ms: number): Promise<void>
+}
+
+/** How often, while closing, connections are looked for that have been answered, ms. */
+const IDLE_LOOK_MS = 5
+
+/** The daemon's HTTP. Every surface over it gets its paths here. */
+export function createHttp(options: HttpOptions): Http {
   const { guard, door, fault } = options
   const refuseFault = (error: unknown) => (fault(error) as { refusal: BridgeError }).refusal
   const router = createRouter(guard)
@@ -33,6 +44,7 @@ export function createHttp(options: HttpOptions): Server {
   serveRpc(router, door)
   serveMethods(router, door)
   serveMcp(router, door, refuseFault)
+  const streams = serveEvents(router, door)
 
   const answerError = (error: unknown): Response => {
     if (error instanceof BridgeError) return problem(error)
@@ -47,7 +59,7 @@ export function createHttp(options: HttpOptions): Server {
     hostname: 'daemon',
     errorHandler: answerError,
   })
-  return createServer({ maxHeaderSize: 16_384, requestTimeout: 30_000 }, (request, response) => {
+  const server = createServer({ maxHeaderSize: 16_384, requestTimeout: 30_000 }, (request, response) => {
     try {
       // Before anything else is made of what a web page, or another name for this address, could have sent.
       guard.checkSource(request)
@@ -56,4 +68,21 @@ export function createHttp(options: HttpOptions): Server {
     }
     listener(request, response)
   })
+  return {
+    server,
+    async close(ms) {
+      streams.end()
+      await drain(server, ms)
+    },
+  }
+}
+
+/** Waits for the answers under way; connections that are kept for more requests are not waited for. */
+async function drain(server: Server, ms: number): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  const deadline = setTimeout(() => server.closeAllConnections(), ms)
+  const idle = setInterval(() => server.closeIdleConnections(), IDLE_LOOK_MS)
+  await closed
+  clearTimeout(deadline)
+  clearInterval(idle)
 }
