@@ -237,9 +237,12 @@ test('an idle stream is kept alive by comments', async () => {
     connect: () => visitor,
     visit: () => visitor,
     request: () => Promise.reject(new Error('not called')),
+    committed() {},
   }
   const hosts = new Set<string>()
-  const router = createRouter(createGuard({ token: 'x', hosts: () => hosts, nowMs: () => 0 }))
+  const router = createRouter(
+    createGuard({ token: 'x', hosts: () => hosts, nowMs: () => 0, tokensOf: () => undefined }),
+  )
   const streams = serveEvents(router, door, 10)
   const server = createServer(getRequestListener(router.app.fetch, { overrideGlobalObjects: false })).listen(
     0,
