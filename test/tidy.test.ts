@@ -30,7 +30,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   workers: ['protocol', 'config', 'bridge', 'client'],
   cli: ['protocol', 'config', 'bridge', 'client', 'wiring', 'server/mcp/index.ts', 'workers'],
 }
-const ENTRIES = ['cli/main.ts', 'client/index.ts', 'client/node.ts', 'dashboard/page.tsx', 'workers/leash.ts']
+const ENTRIES = [
+  'cli/main.ts',
+  'client/index.ts',
+  'client/node.ts',
+  'dashboard/page.tsx',
+  'workers/leash.ts',
+  'workers/hooks/entry.ts',
+]
 const FILE_LINES_MAX = 400
 
 const roomOf = (file: string): string =>

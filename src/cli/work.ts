@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander'
 import { homeOf } from '../config.js'
 import type { Worker, WorkerOptions } from '../workers/worker.js'
 import { fail } from './exits.js'
-import { type Globals, globalsOf, terminalOf, withGlobals } from './globals.js'
+import { environmentOf, type Globals, globalsOf, terminalOf, withGlobals } from './globals.js'
 import { openSession } from './session.js'
 import type { Terminal } from './terminal.js'
 
@@ -24,6 +24,8 @@ interface WorkOptions {
   checkTimeout: string
   stall: string
   outside: WorkerOptions['outside']
+  hooks: boolean
+  mcp: boolean
 }
 
 const many = (given: string, before: string[]): string[] => [...before, given]
@@ -49,6 +51,8 @@ export function addWork(program: Command): void {
         .choices(['acquire', 'refuse', 'allow'])
         .default('acquire'),
     )
+    .option('--no-hooks', "do not have the agent's edits asked about beforehand")
+    .option('--no-mcp', "do not give the agent the bridge's tools")
     .argument('[arguments...]', "after --: further arguments of the agent's command line")
   withGlobals(command).action((more: string[]) => work(command, more))
 }
@@ -71,7 +75,8 @@ async function work(command: Command, more: string[]): Promise<void> {
     checkTimeoutMs: numberIn(options.checkTimeout, '--check-timeout', 86_400) * 1_000,
     stallMs: numberIn(options.stall, '--stall', 604_800) * 1_000,
     outside: options.outside,
-    home: homeOf(globals.home, process.env),
+    bridge: {},
+    ...toolsOf(options),
   }
   const workers: Worker[] = []
   let stopped = false
@@ -88,22 +93,67 @@ async function work(command: Command, more: string[]): Promise<void> {
   if (reason) fail('setup', `${options.agent} cannot work here: ${reason}`)
 }
 
+/** What the agent is given to call: this program, as it was called itself. */
+function toolsOf({ agent, hooks, mcp, outside }: WorkOptions) {
+  const self = [process.execPath, ...process.execArgv, process.argv[1] ?? '']
+  const quoted = self.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
+  const [program = '', ...args] = self
+  return {
+    // Any end but 2 would be a yes.
+    ...(hooks && { hook: `${quoted} hook ${agent} --outside ${outside} || exit 2` }),
+    ...(mcp && { mcp: { command: program, args: [...args, 'mcp'], env: [] } }),
+  }
+}
+
 async function begin(globals: Globals, options: WorkerOptions, terminal: Terminal): Promise<Worker> {
   // Only this command needs them.
   const { startWorker } = await import('../workers/worker.js')
   const { kind, name, cwd, capabilities } = options
+  const own = await ownToken(globals, name, cwd)
   const session = { kind, capabilities: [...new Set([kind, ...capabilities])], oneShot: false, graceMs: GRACE_MS }
-  const client = await openSession({ ...globals, as: name }, { ...session, ...(cwd !== process.cwd() && { cwd }) })
+  const client = await openSession({ ...globals, as: name }, { ...session, cwd, env: own.env })
   const tell = (line: string) =>
     terminal.print(terminal.json ? JSON.stringify({ agent: name, line }) : `${name}: ${line}`)
   try {
-    const worker = await startWorker(client, options, tell)
+    const worker = await startWorker(client, { ...options, bridge: bridgeIn(own.env) }, tell)
     tell(`waits for work in ${client.session.workspace}. Ctrl-C stops it.`)
-    return worker
+    return { ...worker, ended: worker.ended.finally(own.revoke) }
   } catch (error) {
     await client.close()
+    await own.revoke()
     throw error
   }
+}
+
+/**
+ * The environment with a token of the agent's own in the place of the operator's, which no agent is to have. It is good as
+ * long as the worker lives. Whoever starts the worker with an agent's token has nothing better to give it.
+ */
+async function ownToken(globals: Globals, agent: string, cwd: string) {
+  const { AGENT_BRIDGE_TOKEN: _operators, ...rest } = environmentOf(globals)
+  const operator = () => openSession(globals, { cwd, reconnect: false })
+  const client = await operator()
+  try {
+    const { workspace } = client.session
+    if (client.session.role !== 'admin') return { env: environmentOf(globals), revoke: async () => {} }
+    const { tokenId, token } = await client.call('token.create', { agent })
+    const revoke = async () => {
+      // A daemon that has gone has the token still, and it can be revoked by hand: agent-bridge token list.
+      const again = await operator().catch(() => undefined)
+      await again?.call('token.revoke', { tokenId }).catch(() => {})
+      await again?.close()
+    }
+    return { env: { ...rest, AGENT_BRIDGE_WORKSPACE: workspace, AGENT_BRIDGE_TOKEN: token }, revoke }
+  } finally {
+    await client.close()
+  }
+}
+
+/** The part of an environment that is about the bridge, for the agent's own. */
+function bridgeIn(env: NodeJS.ProcessEnv): Record<string, string> {
+  const { AGENT_BRIDGE_HOME: home, AGENT_BRIDGE_URL: url, AGENT_BRIDGE_TOKEN: token } = env
+  const given = { AGENT_BRIDGE_HOME: homeOf(home, env), AGENT_BRIDGE_URL: url, AGENT_BRIDGE_TOKEN: token }
+  return Object.fromEntries(Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 function numberIn(text: string, flag: string, max: number): number {

@@ -104,7 +104,9 @@ function readItem(item: Fields, event: string, tell: (milestone: Milestone) => v
       return tell({ kind: 'tool', name: `${textOf(item.server)}.${textOf(item.tool)}`, state })
     // An item of this type is a warning: what ends the turn says so itself.
     case 'error':
-      return tell({ kind: 'warning', text: textOf(item.message) })
+      // That hooks may run is what we asked for.
+      if (!/hook-trust/.test(textOf(item.message))) tell({ kind: 'warning', text: textOf(item.message) })
+      return
   }
 }
 

@@ -13,9 +13,12 @@ export interface Gate {
   /** The top folder of the work tree. */
   top: string
   outside: Outside
-  /** The attempt to which locks are taken, where the edit is for one. */
+  /** The attempt to which locks are taken; without one they are taken for a while, from the last edit on. */
   lease?: { contractId: string; attempt: number }
 }
+
+/** How long a file stays locked that was taken by an edit for no contract, ms. */
+const LEASE_MS = 30 * 60_000
 
 /** Why these paths may not be written; undefined when they may. Files outside of the repository are nobody's. @throws CallError, ConnectionError */
 export async function forbids(
@@ -27,6 +30,7 @@ export async function forbids(
     const resources = names.slice(at, at + limits.lockResources).map((name) => `file:${name}`)
     const { allowed, mine, heldBy } = await client.call('lock.check', { resources })
     if (!allowed) return refusalOf(heldBy, resources)
+    if (mine && outside === 'acquire' && !lease) await renew(client, resources)
     if (mine || outside === 'allow') continue
     const denied = await take(client, resources, outside, lease)
     if (denied) return denied
@@ -45,12 +49,22 @@ async function take(
   }
   try {
     const claims = resources.map((resource) => ({ resource, literal: true }))
-    await client.call('lock.acquire', { resources: claims, reason: 'taken by an edit', ...lease })
+    const terms = lease ?? { ttlMs: LEASE_MS }
+    await client.call('lock.acquire', { resources: claims, reason: 'taken by an edit', ...terms })
     return undefined
   } catch (error) {
     if (error instanceof CallError && error.reason === 'LOCK_CONFLICT') return `${told(resources)}: ${error.message}`
     throw error
   }
+}
+
+/** Gives the agent's own timed locks on these files their whole time again. */
+async function renew(client: Client, resources: readonly string[]): Promise<void> {
+  const { items } = await client.call('lock.list', { holder: client.agent, state: 'held' })
+  const timed = items.filter(
+    ({ ttlMs, resources: held }) => ttlMs !== undefined && held.some(({ resource }) => resources.includes(resource)),
+  )
+  for (const { lockId, token = 0 } of timed) await client.call('lock.renew', { lockId, token })
 }
 
 type HeldBy = ResultOf<'lock.check'>['heldBy']

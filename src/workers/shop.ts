@@ -22,8 +22,8 @@ export interface WorkerOptions {
   stallMs: number
   /** What becomes of edits of files that nobody has locked. */
   outside: Outside
-  /** The daemon's folder. */
-  home: string
+  /** What the agent is told of the bridge: where it is, and the agent's own token. */
+  bridge: Readonly<Record<string, string>>
   /** A shell command to ask before each edit, where the agent has hooks. */
   hook?: string
   /** How the bridge's MCP server is started. */

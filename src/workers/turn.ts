@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Adapter, type Fields, fieldsOf, type Milestone, type Task, type Usage, type Verdict } from './adapter.js'
@@ -61,7 +61,7 @@ export function runTurn(setting: TurnSetting): LiveTurn {
       command: setting.binary,
       args: launch.args,
       cwd: task.cwd,
-      env: { ...env, ...launch.env },
+      env: { ...env, ...launch.env, [REFUSALS]: join(scratch, 'refusals') },
       input: launch.input,
     },
     (line) => {
@@ -83,6 +83,8 @@ export function runTurn(setting: TurnSetting): LiveTurn {
     const exit = await running.ended
     clearTimeout(silence)
     await running.sweep(setting.late)
+    for (const path of refusalsIn(join(scratch, 'refusals')))
+      setting.tell({ kind: 'edit', paths: [path], state: 'refused' })
     rmSync(scratch, { recursive: true, force: true })
     return { verdict: turn.verdict(exit), usage: turn.usage(), ...(stopped !== undefined && { stopped }) }
   }
@@ -94,6 +96,12 @@ export function runTurn(setting: TurnSetting): LiveTurn {
     stop,
   }
 }
+
+/** Codex says nothing of a call that a hook refused: so the hook does, in the file of this variable, a line a path. */
+export const REFUSALS = 'AGENT_BRIDGE_REFUSALS'
+
+const refusalsIn = (file: string): string[] =>
+  existsSync(file) ? [...new Set(readFileSync(file, 'utf8').split('\n'))].filter((path) => path !== '') : []
 
 /** What is no JSON object is for people: a warning of the runtime, a banner. */
 function readLine(line: string): Fields | undefined {

@@ -80,11 +80,17 @@ export async function startWorker(
   return { ended, stop }
 }
 
+/** What the agent's MCP server has to be told beside where the bridge is; the mark is for the sweep. */
+const TOLD = ['AGENT_BRIDGE_WORKSPACE', 'AGENT_BRIDGE_AGENT', MARK]
+
 function openShop(client: Client, options: WorkerOptions): Shop {
   const { cwd } = options
   const plainEnv = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^AGENT_BRIDGE_/.test(name)))
   const { workspace } = client.session
-  const whose = createHash('sha256').update(`${options.home}\0${workspace}`).digest('hex').slice(0, 12)
+  const whose = createHash('sha256')
+    .update(`${options.bridge.AGENT_BRIDGE_URL ?? options.bridge.AGENT_BRIDGE_HOME}\0${workspace}`)
+    .digest('hex')
+    .slice(0, 12)
   return {
     client,
     options,
@@ -93,15 +99,10 @@ function openShop(client: Client, options: WorkerOptions): Shop {
     runs: `${whose}/${options.name}/${process.pid}/`,
     cwd,
     top: topOf(cwd) ?? cwd,
-    env: {
-      ...plainEnv,
-      AGENT_BRIDGE_HOME: options.home,
-      AGENT_BRIDGE_WORKSPACE: workspace,
-      AGENT_BRIDGE_AGENT: options.name,
-    },
+    env: { ...plainEnv, ...options.bridge, AGENT_BRIDGE_WORKSPACE: workspace, AGENT_BRIDGE_AGENT: options.name },
     plainEnv,
     ...(options.hook && { hook: options.hook }),
-    ...(options.mcp && { mcp: options.mcp }),
+    ...(options.mcp && { mcp: { ...options.mcp, env: [...Object.keys(options.bridge), ...TOLD] } }),
   }
 }
 

@@ -97,7 +97,7 @@ export async function openScene(): Promise<Scene> {
         checkTimeoutMs: 20_000,
         stallMs: 60_000,
         outside: 'acquire',
-        home: daemon.home,
+        bridge: { AGENT_BRIDGE_HOME: daemon.home },
         ...more,
       }
       try {

@@ -8,6 +8,7 @@ import { breakLock, downgrade, release, renew } from './keep.js'
 import { lose } from './loss.js'
 import { abandon, grantFreed } from './queue.js'
 import { check, list } from './read.js'
+import { report } from './report.js'
 import type { Lock } from './row.js'
 import * as row from './row.js'
 import { acquire } from './take.js'
@@ -96,8 +97,9 @@ export const lockNoun = {
     row.broken,
     row.cooled,
     row.abandoned,
+    row.violated,
   ],
-  methods: [acquire, renew, downgrade, release, check, list, breakLock] as const,
+  methods: [acquire, renew, downgrade, release, check, list, report, breakLock] as const,
   settle,
   expire: { locks: expire },
   started: restart,

@@ -106,3 +106,14 @@ export const abandoned = event('lock.abandoned', locks, 'A request waits no long
   reason: '`timeout`, `gone`, `restarted`, `attempt ended` or `overtaken`',
   blockers: 'with `timeout`: what it still waited for',
 })
+export const violated: EventDef = {
+  type: 'lock.violated',
+  summary:
+    'Files were changed by an agent that had not locked them. The subject is the lock they are under, or the agent.',
+  data: {
+    by: 'the agent that changed them, or ran what did',
+    holder: 'who has them locked; absent when nobody has',
+    resources: 'the files',
+    note: 'how it came to it',
+  },
+}
