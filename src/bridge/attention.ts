@@ -3,7 +3,17 @@ import { limits } from '../protocol/limits.js'
 import { type Noun, type QueryContext, query, type Read } from '../protocol/method.js'
 import { type Instant, later } from '../protocol/time.js'
 import { type Contract, concernOf, contracts, FAILED, inputRequestParam, WAITING } from './contracts/row.js'
-import { agentName, decodePage, encodePage, headCursor, instant, listOf, pageParams, refusePage } from './fields.js'
+import {
+  agentName,
+  decodePage,
+  encodePage,
+  headCursor,
+  instant,
+  listOf,
+  pageParams,
+  quoted,
+  refusePage,
+} from './fields.js'
 import { expiryOf, type Message, messages, OVERDUE, owing } from './messages/row.js'
 
 /** One thing that waits for a person. */
@@ -175,10 +185,6 @@ function messageItem(message: Message): Omit<Placed, 'source'> {
   const about = { kind: 'ack' as const, messageId, contractId, agent: names[0], since: overdueAt ?? sentAt }
   return { id: messageId, item: { ...about, deadline, default: fallback, text } }
 }
-
-/** A peer's words, so that nothing in them can pass for ours; cut where they are long. */
-const quoted = (text: string): string =>
-  JSON.stringify(text.length > limits.reasonLength ? `${text.slice(0, limits.reasonLength)}…` : text)
 
 /** Derived from rows alone, so that it is as durable as they are. */
 export const attentionNoun = { tables: [], events: [], methods: [list] as const } satisfies Noun

@@ -1,20 +1,15 @@
 import { z } from 'zod'
-import { continues, cursorForm, formatCursor, resolveCursor, resumeCursor } from '../protocol/cursor.js'
+import { continues, formatCursor, resolveCursor, resumeCursor } from '../protocol/cursor.js'
 import { refuse } from '../protocol/errors.js'
 import { compileFilters, encodeEvent, type Filter, filterTerms } from '../protocol/event.js'
 import { limits } from '../protocol/limits.js'
 import { type Noun, type QueryContext, query, type Socket } from '../protocol/method.js'
-import { agentName, instant, ms } from './fields.js'
+import { agentName, cursorParam, instant, ms } from './fields.js'
 
 const readerName = z
   .string()
   .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}$/, 'is up to 64 letters, digits, ".", "_" and "-"')
   .describe("a name of the caller's own, under which the bridge keeps how far it has read")
-
-const cursorParam = z
-  .string()
-  .regex(cursorForm, 'is "earliest", "latest" or a cursor that the bridge gave out')
-  .describe('`earliest`, `latest` or a cursor; what follows it is wanted')
 
 export const eventSchema = z.strictObject({
   cursor: z.string(),

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { formatCursor } from '../protocol/cursor.js'
+import { cursorForm, formatCursor } from '../protocol/cursor.js'
 import { refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
 import type { Find, Read, Table, Value } from '../protocol/method.js'
@@ -21,6 +21,11 @@ export const capability = z
 export const id = z.string().max(limits.idLength)
 
 export const instant = z.iso.datetime({ precision: 3 })
+
+export const cursorParam = z
+  .string()
+  .regex(cursorForm, 'is "earliest", "latest" or a cursor that the bridge gave out')
+  .describe('`earliest`, `latest` or a cursor; what follows it is wanted')
 
 /** Whole milliseconds. */
 export const ms = (min: number, max: number) => z.int().min(min).max(max)
@@ -114,3 +119,22 @@ export function decodePage(page: string, length: number): { at: string; after: V
 export function refusePage(): never {
   return refuse('INVALID_PARAMS', 'The page is not one that this list gave out: begin again without it.')
 }
+
+/**
+ * A peer's words within a text of ours, cut when longer than `length`. They stay in quotation marks and on one line, so
+ * that nothing in them can pass for ours.
+ */
+export const quoted = (text: string, length: number = limits.reasonLength): string =>
+  JSON.stringify(cut(text, length)).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+/** Never in the midst of a character. */
+export const cut = (text: string, length: number): string =>
+  text.length > length
+    ? `${text
+        .slice(0, length - 1)
+        .toWellFormed()
+        .replace(/\uFFFD$/, '')}…`
+    : text

@@ -4,6 +4,7 @@ import type { MethodName, ParamsOf } from '../bridge/index.js'
 // So the vocabulary tells: a verb reads in every noun or in none. A test holds the registry to it.
 
 const reading = [
+  'brief',
   'check',
   'discover',
   'get',

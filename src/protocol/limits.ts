@@ -56,6 +56,12 @@ export const limits = {
   pageBytes: 512 * 1024,
   /** Page size of `attention.list`, whose items come from rows of up to `contractBytes`. */
   attentionItemsMax: 200,
+  /** Characters of `agent.brief`: unless told, and its bounds; rows of a kind and events looked at for it. */
+  briefChars: 6_000,
+  briefCharsMin: 2_000,
+  briefCharsMax: 100_000,
+  briefRows: 100,
+  briefEvents: 1_000,
   /** Lengths, in UTF-16 code units. */
   nameLength: 64,
   idLength: 128,

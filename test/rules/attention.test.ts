@@ -181,7 +181,7 @@ scenario(attention, 'an acknowledgement that is overdue, until it comes', async 
   await world.advance(5_001)
   const [item] = await list(world)
   assert.equal([item?.kind, item?.messageId, item?.agent], ['ack', messageId, 'gemini'])
-  assert.match(item?.text ?? '', /^gemini did not acknowledge what cursor sent: "x{512}…"$/)
+  assert.match(item?.text ?? '', /^gemini did not acknowledge what cursor sent: "x{511}…"$/)
   await world.as('gemini').call('message.ack', { messageIds: [messageId], state: 'acked' })
   assert.equal(await list(world), [])
 })

@@ -92,6 +92,7 @@ function createValues(roll: (sides: number) => number, known: Map<string, unknow
     ackWithinMs: () => pick([1_000, 999]),
     threadId: () => pick(known.get('messageId') ?? ['msg_x']),
     query: () => pick(['text', '"a', 'te*', 'OR', '(', 'text text']),
+    maxChars: () => pick([2_000, 6_000, 10]),
     ephemeral: () => roll(2) > 0,
     title: () => pick(['title', ' ', 'x'.repeat(200)]),
     contract: () => ({ title: 'in a message', ...(roll(2) > 0 && { resources: [resource()] }) }),

@@ -6,6 +6,7 @@ import { openContractsOf } from '../contracts/row.js'
 import { agentName, capability, listOf, note, pageParams, readPage } from '../fields.js'
 import { blockersOf } from '../locks/conflict.js'
 import { locks } from '../locks/row.js'
+import { brief } from './brief.js'
 import * as row from './row.js'
 import { close, endAllSessions, expireSessions, makeKnown, open, rebaseSessions, restartSessions } from './sessions.js'
 
@@ -93,7 +94,7 @@ const update = command({
 export const agentNoun = {
   tables: [row.agents],
   events: [row.registered, row.connected, row.disconnected, row.lost, row.updated],
-  methods: [open, close, list, register, update] as const,
+  methods: [open, close, list, brief, register, update] as const,
   expire: { agents: expireSessions },
   started: restartSessions,
   restored: endAllSessions,
