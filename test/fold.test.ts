@@ -11,7 +11,7 @@ import { toInstant } from '../src/protocol/time.js'
 import { checkAll, checkContracts, checkDeadlines, checkLocks, checkSecrets } from './rules/agree.js'
 import { type Actor, type Asked, createWorld, type World } from './world.js'
 
-const RUNS = Number(process.env.FOLD_RUNS ?? 40)
+const RUNS = Number(process.env.FOLD_RUNS ?? 30)
 const STEPS = 80
 
 const agents = ['ann', 'bob', 'cat', 'dan']

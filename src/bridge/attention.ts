@@ -19,9 +19,9 @@ import { expiryOf, type Message, messages, OVERDUE, owing } from './messages/row
 /** One thing that waits for a person. */
 export const attentionItem = z.strictObject({
   kind: z
-    .enum(['input', 'overdue', 'stalled', 'broken', 'failed', 'ack'])
+    .enum(['input', 'overdue', 'stalled', 'broken', 'blocked', 'failed', 'ack'])
     .describe(
-      '`input`: a question is open; `overdue`: past its `dueAt`; `stalled`: nothing is heard of an attempt; `broken`: an attempt lost a lock, and nobody has taken the contract since; `failed`: for good; `ack`: an acknowledgement is overdue',
+      '`input`: a question is open; `overdue`: past its `dueAt`; `stalled`: nothing is heard of an attempt; `broken`: an attempt lost a lock, and nobody has taken the contract since; `blocked`: it waits for one that ended otherwise than completed; `failed`: for good; `ack`: an acknowledgement is overdue',
     ),
   contractId: z.string().optional(),
   messageId: z.string().optional(),
@@ -166,6 +166,11 @@ function contractItem(contract: Contract): Omit<Placed, 'source'> {
     }
     case 'broken':
       return { id, item: { ...about, default: 'it is offered again', text: `An attempt at ${named} lost a lock.` } }
+    case 'blocked': {
+      const ended = contract.stuckOn?.map(({ contractId, status }) => `${contractId}, which is ${status}`) ?? []
+      const text = `${named} waits for ${ended.join(', and ')}.`
+      return { id, item: { ...about, default: 'it waits, until that is retried or this canceled', text } }
+    }
     case 'overdue':
       return { id, item: { ...about, default: 'it goes on', text: `${named} is not done by the time it was due.` } }
     case 'failed': {

@@ -3,7 +3,7 @@
 
 import * as assert from 'uvu/assert'
 import type { Agent } from '../../src/bridge/agents/row.js'
-import { type Contract, openStatuses } from '../../src/bridge/contracts/row.js'
+import { type Contract, isOver, openStatuses } from '../../src/bridge/contracts/row.js'
 import { nouns } from '../../src/bridge/index.js'
 import type { Claim, Lock } from '../../src/bridge/locks/row.js'
 import { covers, overlaps, parseResource } from '../../src/bridge/resources/resources.js'
@@ -214,7 +214,12 @@ function checkWaiting(contract: Contract, contracts: readonly Contract[]): void 
   assert.is(new Set(inputRequests.map(({ key }) => key)).size, inputRequests.length, `keys of questions of ${id}`)
   const completed = new Set(contracts.flatMap((other) => (other.status === 'completed' ? other.id : [])))
   const waitsFor = dependsOn.filter((dependency) => !completed.has(dependency))
-  if (status === 'submitted') assert.equal(blockedBy, waitsFor, `what ${id} is blocked by`)
+  if (status === 'submitted') {
+    assert.equal(blockedBy, waitsFor, `what ${id} is blocked by`)
+    const over = contracts.filter((other) => blockedBy.includes(other.id) && isOver(other.status))
+    const stuck = contract.stuckOn?.map(({ contractId, status }) => `${contractId} ${status}`) ?? []
+    assert.equal([...stuck].sort(), over.map((other) => `${other.id} ${other.status}`).sort(), `what ${id} is stuck on`)
+  }
   if (attempts.length > 0) assert.equal([blockedBy, waitsFor], [[], []], `${id} was taken before it was ready`)
 }
 

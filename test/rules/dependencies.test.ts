@@ -116,7 +116,13 @@ for (const end of ['failed', 'canceled', 'rejected'] as const) {
     else await world.as('codex').call('contract.reject', { contractId: first.id })
     const [told] = world.events({ after: head, types: ['contract.blocked'] })
     assert.equal([told?.subject, told?.data.dependency, told?.data.status], [after.id, first.id, end])
-    assert.equal((await get(world, after.id)).blockedBy, [first.id])
+    const { blockedBy, stuckOn } = await get(world, after.id)
+    const since = (await get(world, first.id)).endedAt!
+    assert.equal([blockedBy, stuckOn], [[first.id], [{ contractId: first.id, status: end, since }]])
+    const { items } = await world.as('cursor').call('attention.list', {})
+    const [item] = items.filter(({ kind }) => kind === 'blocked')
+    assert.equal([item?.contractId, item?.since], [after.id, since])
+    assert.ok(item?.text.includes(`${first.id}, which is ${end}`))
     const blocked = await world.as('cursor').call('contract.list', { ready: false, status: ['submitted'] })
     assert.equal(
       blocked.items.map(({ id }) => id),
@@ -125,6 +131,7 @@ for (const end of ['failed', 'canceled', 'rejected'] as const) {
     await refused(world.as('codex').call('contract.accept', { contractId: after.id }), 'NOT_READY')
     if (end === 'canceled') return
     await world.as('cursor').call('contract.retry', { contractId: first.id })
+    assert.not.ok('stuckOn' in (await get(world, after.id)))
     await complete(world, first.id)
     assert.equal(await readyIds(world), [after.id])
   })

@@ -12,7 +12,7 @@ import { type Actor, createWorld, type World } from '../world.js'
 import { checkAll } from './agree.js'
 import * as model from './machine.js'
 
-const RUNS = Number(process.env.MACHINE_RUNS ?? 50)
+const RUNS = Number(process.env.MACHINE_RUNS ?? 40)
 const STEPS = 60
 
 const agents: model.Agent[] = [

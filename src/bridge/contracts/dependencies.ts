@@ -1,7 +1,7 @@
 import type { Context, Read, Tx } from '../../protocol/method.js'
 import { change, find } from './change.js'
 import { blocked, unblocked, updated } from './events.js'
-import { type Contract, contracts, dependantKey, isReady } from './row.js'
+import { type Contract, contracts, dependantKey, isOver, isReady } from './row.js'
 
 // A contract that depends on others is offered once all of them are completed. They are fixed when it is created and
 // exist before it, so no circle can come about; what is completed stays so, so nothing that was ready is blocked again.
@@ -10,9 +10,11 @@ import { type Contract, contracts, dependantKey, isReady } from './row.js'
 export const openDependencies = (read: Read, dependsOn: readonly string[]): string[] =>
   dependsOn.filter((contractId) => find(read, contractId).status !== 'completed')
 
+const dependantsOf = (read: Read, { id }: Contract): Contract[] => read.find(contracts, { key: dependantKey(id) })
+
 /** What follows from a contract's end for those that wait for it. */
 export function settleDependants(tx: Tx, ended: Contract, ctx: Context): void {
-  for (const waiting of tx.find(contracts, { key: dependantKey(ended.id) })) {
+  for (const waiting of dependantsOf(tx, ended)) {
     if (ended.status === 'completed') freeOf(tx, waiting, ended, ctx)
     else tellBlocked(tx, waiting, ended, ctx)
   }
@@ -24,14 +26,19 @@ function freeOf(tx: Tx, waiting: Contract, { id }: Contract, ctx: Context): void
 }
 
 /** Nothing becomes of it by itself: whoever gave it out retries what ended, or cancels. */
-const tellBlocked = (tx: Tx, waiting: Contract, { id, status }: Contract, ctx: Context): Contract =>
-  change(tx, blocked, waiting, {}, ctx, { data: { dependency: id, status } })
-
-/** One that is offered, or offered again, while something it depends on has already ended badly. */
-export function settleOffered(tx: Tx, { id, blockedBy }: Contract, ctx: Context): void {
-  for (const dependency of blockedBy.map((contractId) => find(tx, contractId))) {
-    if (over.has(dependency.status)) tellBlocked(tx, find(tx, id), dependency, ctx)
-  }
+function tellBlocked(tx: Tx, waiting: Contract, { id: contractId, status, endedAt }: Contract, ctx: Context): void {
+  const stuckOn = [...(waiting.stuckOn ?? []), { contractId, status, since: endedAt ?? ctx.now }]
+  change(tx, blocked, waiting, { stuckOn }, ctx, { data: { dependency: contractId, status } })
 }
 
-const over: ReadonlySet<string> = new Set(['failed', 'canceled', 'rejected'])
+/** A contract is offered, or offered again: for those that wait for it there is hope, but perhaps not for itself. */
+export function settleOffered(tx: Tx, offered: Contract, ctx: Context): void {
+  for (const waiting of dependantsOf(tx, offered)) {
+    const stuckOn = waiting.stuckOn?.filter(({ contractId }) => contractId !== offered.id) ?? []
+    change(tx, updated, waiting, { stuckOn: stuckOn.length > 0 ? stuckOn : undefined }, ctx)
+  }
+  for (const contractId of offered.blockedBy) {
+    const dependency = find(tx, contractId)
+    if (isOver(dependency.status)) tellBlocked(tx, find(tx, offered.id), dependency, ctx)
+  }
+}

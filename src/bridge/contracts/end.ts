@@ -172,6 +172,7 @@ export const retry = command({
     const patch: Partial<row.Contract> = {
       status: 'submitted',
       blockedBy: openDependencies(tx, contract.dependsOn),
+      stuckOn: undefined,
       owner: undefined,
       error: undefined,
       progress: undefined,

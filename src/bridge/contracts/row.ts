@@ -22,7 +22,7 @@ export const openStatuses = ['accepted', 'working', 'input_required'] as const s
 export const isOpen = (status: Status): boolean => (openStatuses as readonly Status[]).includes(status)
 
 /** It has ended, for good or until somebody retries it. */
-const isOver = (status: Status): boolean => status !== 'submitted' && !isOpen(status)
+export const isOver = (status: Status): boolean => status !== 'submitted' && !isOpen(status)
 
 /** Other systems' names for the same statuses, taken on the way in. */
 const aliases: Record<string, string> = { cancelled: 'canceled', proposed: 'submitted', in_progress: 'working' }
@@ -106,6 +106,10 @@ export const contractRow = z.strictObject({
   resources: z.array(claim).describe('locked from start to the end of the attempt'),
   dependsOn: z.array(z.string()).describe('contracts to be completed before it is offered'),
   blockedBy: z.array(z.string()).describe('those of them that are not completed'),
+  stuckOn: z
+    .array(z.strictObject({ contractId: z.string(), status: z.enum(statuses), since: instant }))
+    .optional()
+    .describe('those of them that ended otherwise: until they are retried, it waits in vain'),
   parentId: z.string().optional().describe('the contract that it is a part of'),
   attempt: z.int().describe('rises with every accept; 0 before the first'),
   attempts: z.array(attempt).describe(`the last ${limits.attemptsKept}`),
@@ -185,13 +189,15 @@ export function concernOf(contract: Contract): { kind: Concern; since: Instant }
   if (status === 'submitted' && last?.outcome === 'lost' && error?.reason === LOCK_LOST) {
     return { kind: 'broken', since: last.endedAt ?? updatedAt }
   }
+  if (status === 'submitted' && contract.stuckOn)
+    return { kind: 'blocked', since: contract.stuckOn[0]?.since ?? updatedAt }
   if (overdue) return { kind: 'overdue', since: dueAt ?? updatedAt }
   if (status === 'submitted') return undefined
   const heardAt = contract.progressedAt ?? contract.startedAt ?? acceptedAt ?? updatedAt
   return { kind: 'stalled', since: later(heardAt, limits.stalledMs) }
 }
 
-export type Concern = 'input' | 'broken' | 'overdue' | 'stalled' | 'failed'
+export type Concern = 'input' | 'broken' | 'blocked' | 'overdue' | 'stalled' | 'failed'
 
 /** The reason of an attempt that ended with one of its locks. */
 export const LOCK_LOST = 'LOCK_LOST'
@@ -216,7 +222,6 @@ export const contracts: Table<Contract> = {
     creator: 'TEXT',
     session: 'TEXT',
     parent: 'TEXT',
-    overdue: 'INTEGER',
     attention: 'TEXT',
     priority: 'INTEGER',
     ready: 'INTEGER',
@@ -230,7 +235,6 @@ export const contracts: Table<Contract> = {
     creator: row.createdBy,
     session: row.session,
     parent: row.parentId,
-    overdue: row.overdue && 1,
     attention: attentionColumn(row),
     priority: priorities.indexOf(row.priority),
     ready: isReady(row) ? 1 : 0,
@@ -245,7 +249,6 @@ export const contracts: Table<Contract> = {
     ['creator'],
     ['session'],
     ['parent', 'status'],
-    ['overdue', 'status'],
     ['attention'],
   ],
   keys: ({ tags, status, blockedBy }) => [
