@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { SetupError } from './protocol/errors.js'
+import { limits } from './protocol/limits.js'
 
 /** Environment variables, as `process.env` has them. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -11,6 +12,15 @@ export interface Config {
   host: string
   port: number
   logLevel: string
+  /** The defaults of `limits` unless told. */
+  retention?: Retention
+}
+
+/** How much of a log is kept: see the engine's `Retention`. */
+export interface Retention {
+  ms: number
+  events: number
+  bytes?: number
 }
 
 export const DEFAULT_PORT = 7420
@@ -24,6 +34,9 @@ export function readConfig(
     port?: string | undefined
     insecure?: boolean | undefined
     logLevel?: string | undefined
+    retainDays?: string | undefined
+    retainEvents?: string | undefined
+    retainBytes?: string | undefined
   },
   env: Environment,
 ): Config {
@@ -37,7 +50,32 @@ export function readConfig(
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new SetupError('The port is a number from 0 (any free one) to 65535.')
   }
-  return { home: homeOf(given.home, env), host, port, logLevel: given.logLevel ?? env.AGENT_BRIDGE_LOG ?? 'info' }
+  const logLevel = given.logLevel ?? env.AGENT_BRIDGE_LOG ?? 'info'
+  const retention = readRetention(given, env)
+  return { home: homeOf(given.home, env), host, port, logLevel, retention }
+}
+
+const DAY_MS = 86_400_000
+
+/** @throws SetupError */
+function readRetention(
+  given: { retainDays?: string | undefined; retainEvents?: string | undefined; retainBytes?: string | undefined },
+  env: Environment,
+): Retention {
+  const number = (name: string, text: string | undefined, least: number): number | undefined => {
+    if (text === undefined || text === '') return undefined
+    const value = Number(text)
+    if (Number.isFinite(value) && value >= least) return value
+    throw new SetupError(`${name} is a number, and at least ${least}.`)
+  }
+  const days = number('--retain-days', given.retainDays ?? env.AGENT_BRIDGE_RETAIN_DAYS, limits.retainMsMin / DAY_MS)
+  const events = number('--retain-events', given.retainEvents ?? env.AGENT_BRIDGE_RETAIN_EVENTS, 1)
+  const bytes = number('--retain-bytes', given.retainBytes ?? env.AGENT_BRIDGE_RETAIN_BYTES, 1_000_000)
+  return {
+    ms: days === undefined ? limits.retainMs : days * DAY_MS,
+    events: events ?? limits.retainEvents,
+    ...(bytes !== undefined && { bytes }),
+  }
 }
 
 /** The folder of the daemon's files: `--home`, `AGENT_BRIDGE_HOME`, `$XDG_STATE_HOME/agent-bridge`, `~/.local/state/agent-bridge`. */

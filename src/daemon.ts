@@ -43,6 +43,14 @@ const random: Random = {
   hash: (text) => createHash('sha256').update(text).digest('hex'),
 }
 
+/** What all workspaces of a daemon are served with. */
+interface Serving {
+  home: Home
+  logger: Logger
+  door: Door
+  retention: Config['retention']
+}
+
 interface Workspace extends Served {
   store: SqliteStore
   failed: boolean
@@ -129,13 +137,13 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   }
 
   function openWorkspace(name: string): Served {
-    const opened = serveWorkspace(name, home, logger, door)
+    const opened = serveWorkspace(name, { home, logger, door, retention: config.retention })
     workspaces.set(name, opened)
     return opened
   }
 }
 
-function serveWorkspace(name: string, home: Home, logger: Logger, door: Door): Workspace {
+function serveWorkspace(name: string, { home, logger, door, retention }: Serving): Workspace {
   const tables = nouns.flatMap((noun) => noun.tables)
   const store = openStore(home.databaseFile(name), tables)
   const report = (fault: unknown, requestId: string) =>
@@ -146,6 +154,7 @@ function serveWorkspace(name: string, home: Home, logger: Logger, door: Door): W
     clock: systemClock,
     random,
     workspace: name,
+    retention,
     restored: store.anew,
     report,
   })

@@ -6,6 +6,7 @@ import { pino } from 'pino'
 import { WebSocket } from 'ws'
 import type { MethodName, ParamsOf, ResultOf } from '../src/bridge/index.js'
 import type { Signal } from '../src/bridge/messages/row.js'
+import type { Config } from '../src/config.js'
 import { type Daemon, startDaemon } from '../src/daemon.js'
 import type { Event } from '../src/protocol/event.js'
 
@@ -81,11 +82,15 @@ export interface DaemonProcess extends RunningDaemon {
 }
 
 /** Starts a daemon in a process of its own. */
-export async function serveApart(home: string): Promise<DaemonProcess> {
-  const child = fork(join(import.meta.dirname, 'fixtures', 'serve.ts'), [home], {
-    execArgv: ['--import', 'tsx', '--expose-gc'],
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-  })
+export async function serveApart(home: string, retention?: Config['retention']): Promise<DaemonProcess> {
+  const child = fork(
+    join(import.meta.dirname, 'fixtures', 'serve.ts'),
+    [home, ...(retention ? [JSON.stringify(retention)] : [])],
+    {
+      execArgv: ['--import', 'tsx', '--expose-gc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    },
+  )
   process.once('exit', () => child.kill('SIGKILL'))
   let complaints = ''
   child.stderr?.on('data', (chunk) => (complaints += chunk))

@@ -20,6 +20,7 @@ import { tokenRow } from '../src/bridge/tokens.js'
 import { type Connection, createDoor, type Grant } from '../src/engine/door.js'
 import { createEngine, type Engine, type Outcome } from '../src/engine/engine.js'
 import type { Clock, Random, Store } from '../src/engine/ports.js'
+import type { Retention } from '../src/engine/retention.js'
 import { createTail } from '../src/engine/tail.js'
 import { BridgeError, type Reason } from '../src/protocol/errors.js'
 import type { Event } from '../src/protocol/event.js'
@@ -37,6 +38,7 @@ export interface WorldOptions {
   /** Stands between the engine and the real store. */
   wrap?(store: Store): Store
   seed?: number
+  retention?: Retention
   /** False: the scenario ends in a state that need not agree with itself (a trimmed log, a broken store). */
   checked?: boolean
 }
@@ -209,6 +211,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       random,
       workspace: 'default',
       restored: store.anew,
+      retention: options.retention,
       report: (fault) => faults.push(fault),
     })
     const tail = createTail(engine.read, clock, (fault) => faults.push(fault))

@@ -13,6 +13,9 @@ interface StartOptions {
   port?: string
   insecure?: boolean
   logLevel?: string
+  retainDays?: string
+  retainEvents?: string
+  retainBytes?: string
 }
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
@@ -27,6 +30,12 @@ export function addStart(program: Command): void {
     .option('--host <address>', 'listen here; default: 127.0.0.1')
     .option('--port <number>', 'default: 7420; 0 takes any free one (AGENT_BRIDGE_PORT)')
     .option('--insecure', 'accept an address that is not loopback: tokens and data then travel in the clear')
+    .option('--retain-days <number>', 'keep events so long; default: 30, at least 1 (AGENT_BRIDGE_RETAIN_DAYS)')
+    .option('--retain-events <number>', 'keep the last so many; default: 5000000 (AGENT_BRIDGE_RETAIN_EVENTS)')
+    .option(
+      '--retain-bytes <number>',
+      'above so many bytes the oldest events go, however young (AGENT_BRIDGE_RETAIN_BYTES)',
+    )
     .addOption(
       new Option('--log-level <level>', 'default: info, or warn on a terminal (AGENT_BRIDGE_LOG)').choices(LEVELS),
     )

@@ -6,6 +6,7 @@ import { type Instant, toInstant } from '../protocol/time.js'
 import { createIds } from './ids.js'
 import type { Clock, Random, Store } from './ports.js'
 import { createReaders, type KeptReaders } from './readers.js'
+import type { Retention } from './retention.js'
 import { createSearch, type Search } from './search.js'
 import { type CommandTx, createTransaction, type Held } from './transaction.js'
 import { createWaiting, type Outcome, type Waiting, type WaitingCall } from './waiting.js'
@@ -31,6 +32,8 @@ export interface EngineOptions {
   clock: Clock
   random: Random
   workspace: string
+  /** The defaults of `limits` unless told. */
+  retention?: Retention | undefined
   /** The database is another than the one last seen. */
   restored?: boolean
   /** A bug was met; the id is the one its caller was given. */

@@ -16,6 +16,7 @@ import {
   refusalOfFault,
   type Sent,
 } from './core.js'
+import { createTrimmer } from './retention.js'
 import { catchUp, endWaiting, fallBehind } from './search.js'
 import { beginLife, nextDeadline, passTime } from './time.js'
 import type { Outcome, WaitingCall } from './waiting.js'
@@ -67,6 +68,10 @@ export function createEngine(options: EngineOptions): Engine {
     core.queue.push(job)
     schedule()
   }
+  const trimmer = createTrimmer(core, options.retention ?? KEPT, (job) => {
+    if (!core.stopped && core.failure === undefined) submit(job)
+  })
+  signals.on('committed', trimmer.committed)
   const internal = (rule: Rule) => {
     if (!core.stopped && core.failure === undefined) submit({ rule })
   }
@@ -104,6 +109,7 @@ export function createEngine(options: EngineOptions): Engine {
       core.waiting.end({ refusal: stopping() })
       endWaiting(core.search, { refusal: stopping() })
       core.readers.flush()
+      trimmer.stop()
       schedule()
       while (core.scheduled && core.failure === undefined) await new Promise(setImmediate)
     },
@@ -119,6 +125,8 @@ function refusalOf(core: Core): Outcome | undefined {
   if (core.queue.length < limits.queuedCommands) return undefined
   return { refusal: new BridgeError('OVERLOADED', 'Too many commands wait for the writer: try again in a moment.') }
 }
+
+const KEPT = { ms: limits.retainMs, events: limits.retainEvents }
 
 /** How long the writer waits before it tries again what went wrong, ms. */
 const RETRY_MS = 1_000

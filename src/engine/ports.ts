@@ -39,6 +39,8 @@ export interface Store {
   remove(table: Table<object>, id: string): void
   append(record: LogRecord): void
   commit(): Promise<void>
+  /** Within the transaction: removes the events up to a seq, which is `earliest` from then on, unless that is later. */
+  trim(upTo: number): void
   /**
    * Takes at most so many more events into the search index; true once it holds all that is committed. Called between
    * batches only.
@@ -50,6 +52,8 @@ export interface Store {
   putReader(reader: Partial<Reader> & Omit<Reader, 'cursor'>): void
   /** The answer remembered under a key, with the body of the event it is kept with. */
   remembered(key: string): { private: string; body: string } | undefined
+  /** Bytes of the database that hold something. */
+  usedBytes(): number
   /** Bytes on disk, and the guarantee under which a commit is durable. */
   stats(): { bytes: number; synchronous: string }
 }

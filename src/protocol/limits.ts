@@ -41,6 +41,12 @@ export const limits = {
   /** Durable names of one agent, and how long an acknowledgement may wait to be written, ms. */
   agentReaders: 64,
   readerMs: 1_000,
+  /** Retention: what is kept unless told, in ms and events; what is kept in any case but for lack of space; one step of it. */
+  retainMs: 30 * 86_400_000,
+  retainEvents: 5_000_000,
+  retainMsMin: 86_400_000,
+  trimEvents: 1_000,
+  trimRows: 100,
   /** One transaction: commands, and ms spent running them. */
   batchCommands: 256,
   batchMs: 10,

@@ -68,14 +68,16 @@ function createStore(file: string, tables: readonly Table<object>[], db: Connect
   const putReader = db.prepare('INSERT OR REPLACE INTO readers VALUES (?, ?, ?)')
   const dropReader = db.prepare('DELETE FROM readers WHERE agent = ? AND name = ?')
   const upkeep = createUpkeep(db, headFile, bounds)
-  let head = bounds.head
-  let appended = head
+  const trim = db.prepare('DELETE FROM events WHERE seq <= ?')
+  const setEarliest = db.prepare("INSERT OR REPLACE INTO meta VALUES ('earliest', ?)")
+  let { head, earliest } = bounds
+  let [appended, trimmed] = [head, earliest]
 
   return {
     anew,
     writing: createRows(db),
     committed: createRows(reader),
-    bounds: () => ({ ...bounds, head }),
+    bounds: () => ({ ...bounds, earliest, head }),
     async begin() {
       begin.run()
     },
@@ -91,17 +93,27 @@ function createStore(file: string, tables: readonly Table<object>[], db: Connect
     },
     async commit() {
       commit.run()
+      earliest = trimmed
       if (appended === head) return
       head = appended
       upkeep.committed(head)
     },
-    catchUp: (events) => search.catchUp(events, { ...bounds, head }),
+    catchUp: (events) => search.catchUp(events, { earliest, head }),
+    trim(upTo) {
+      trim.run(upTo)
+      trimmed = Math.max(trimmed, upTo)
+      setEarliest.run(String(trimmed))
+    },
     readers: () => readers.all(),
     putReader({ agent, name, cursor }) {
       if (cursor === undefined) dropReader.run(agent, name)
       else putReader.run(agent, name, cursor)
     },
     remembered: (key) => remembered.get(key),
+    usedBytes: () => {
+      const [pages, free, size] = ['page_count', 'freelist_count', 'page_size'].map((name) => pragma(db, name))
+      return (pages! - free!) * size!
+    },
     stats: () => ({
       bytes: sizeOf(file) + sizeOf(`${file}-wal`),
       synchronous: SYNCHRONOUS[Number(db.pragma('synchronous', { simple: true }))] ?? '',
@@ -167,5 +179,7 @@ const attempting = (act: () => unknown) => (): void => {
     act()
   } catch {}
 }
+
+const pragma = (db: Connection, name: string): number => Number(db.pragma(name, { simple: true }))
 
 const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { formatCursor } from '../../protocol/cursor.js'
+import { formatCursor, resolveCursor } from '../../protocol/cursor.js'
 import { refuse } from '../../protocol/errors.js'
 import type { StoredEvent } from '../../protocol/event.js'
 import { limits } from '../../protocol/limits.js'
@@ -91,13 +91,16 @@ export const history = query({
         .describe("the contract's fields that changed, as they became; or the lock"),
     }),
   ).extend({ truncatedBefore: z.string().optional().describe('earlier events have been removed') }),
-  errors: ['NOT_FOUND'],
+  errors: ['NOT_FOUND', 'CURSOR_EXPIRED'],
   mcp: { whole: true },
   run(read, { contractId, page, limit = limits.pageItems }) {
     find(read, contractId)
     const { epoch, earliest } = read.bounds()
     const { at, base, after } =
       page === undefined ? { at: headCursor(read), base: 0, after: earliest } : decodePage(page)
+    // A page goes on from an event that it is compared with: both may have been removed since.
+    const needed = base > 0 ? base - 1 : after
+    if (needed < earliest) resolveCursor(formatCursor(epoch, needed), read.bounds())
     const known = base === 0 ? undefined : baseAt(read, contractId, base)
     const shown = read.events(after, { contractId, limit })
     const end = shown.at(-1)?.seq ?? after
