@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { errors } from '../protocol/errors.js'
 import { type Method, query } from '../protocol/method.js'
+import { jsonSchemaOf } from '../protocol/schema.js'
 import { product } from '../protocol/version.js'
 
 /** The OpenRPC 1.3 document of the methods given, and of `rpc.discover` itself. */
@@ -32,7 +33,7 @@ function describe(methods: readonly Method[]) {
 }
 
 function describeMethod(method: Method) {
-  const { properties = {}, required = [] } = z.toJSONSchema(method.params, { io: 'input' }) as {
+  const { properties = {}, required = [] } = jsonSchemaOf(method.params, 'input') as {
     properties?: Record<string, { description?: string }>
     required?: string[]
   }
@@ -46,7 +47,7 @@ function describeMethod(method: Method) {
       required: required.includes(name),
       schema,
     })),
-    result: { name: 'result', schema: z.toJSONSchema(method.result, { io: 'output', unrepresentable: 'any' }) },
+    result: { name: 'result', schema: jsonSchemaOf(method.result, 'output') },
     errors: method.errors.map((reason) => ({ code: errors[reason].rpc, message: reason })),
   }
 }

@@ -9,6 +9,7 @@ import { type DashboardOptions, serveDashboard } from './dashboard.js'
 import { serveEvents } from './events.js'
 import { serveHealth } from './health.js'
 import { serveMethods } from './methods.js'
+import { serveDocument } from './openapi.js'
 import { problem, refuseRaw } from './problem.js'
 import { createRouter } from './router.js'
 import { serveRpc } from './rpc.js'
@@ -44,6 +45,7 @@ export function createHttp(options: HttpOptions): Http {
   serveRpc(router, door)
   serveMethods(router, door)
   serveMcp(router, door, refuseFault)
+  serveDocument(router)
   const streams = serveEvents(router, door)
 
   const answerError = (error: unknown): Response => {

@@ -1,5 +1,5 @@
-import { z } from 'zod'
 import type { Method } from '../../protocol/method.js'
+import { jsonSchemaOf } from '../../protocol/schema.js'
 
 // The query of a URL as parameters. Texts are only converted here; the method's own schema judges them.
 
@@ -24,9 +24,7 @@ export function readQuery(query: Record<string, string[]>, method: Method): Reco
 
 function schemasOf(method: Method): Record<string, Schema> {
   const schemas =
-    known.get(method) ??
-    (z.toJSONSchema(method.params, { io: 'input', unrepresentable: 'any' }).properties as Record<string, Schema>) ??
-    {}
+    known.get(method) ?? ((jsonSchemaOf(method.params, 'input').properties ?? {}) as Record<string, Schema>)
   known.set(method, schemas)
   return schemas
 }
