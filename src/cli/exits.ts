@@ -4,7 +4,10 @@ export const exits = {
   refused: { code: 1, summary: 'the bridge said no: it refused the call, or answered `allowed: false`' },
   usage: { code: 2, summary: 'the command line is wrong; nothing was sent' },
   unreachable: { code: 3, summary: 'no daemon answers, or it was lost before the answer came' },
-  setup: { code: 4, summary: 'the daemon cannot be started or stopped as things are here' },
+  setup: {
+    code: 4,
+    summary: 'as things are here it cannot be done: the daemon not started or stopped, a file not written',
+  },
   fault: { code: 70, summary: 'a fault of agent-bridge itself' },
 } as const
 

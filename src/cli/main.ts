@@ -5,6 +5,7 @@ import { addDashboard } from './dashboard.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
 import { addStatus, addStop } from './life.js'
+import { addInstall } from './mcp/install.js'
 import { addServe } from './mcp/serve.js'
 import { addStart } from './start.js'
 import { openTerminal } from './terminal.js'
@@ -61,7 +62,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addWatch(program)
   addDashboard(program)
   program.commandsGroup('Agents:')
-  addServe(program)
+  addInstall(addServe(program))
   addWork(program)
   program.commandsGroup('Calls:')
   addCalls(program)

@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs'
-import { delimiter, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import { type Config, homeOf, readConfig } from '../config.js'
 import type { Daemon } from '../daemon.js'
 import { product } from '../protocol/version.js'
 import { fail } from './exits.js'
 import { globalsOf, terminalOf, withGlobals } from './globals.js'
+import { quote, selfWords } from './self.js'
 import type { Paint } from './text.js'
 
 interface StartOptions {
@@ -87,7 +86,7 @@ function stopped(daemon: Daemon): Promise<void> {
 
 function introduce({ url, http, home, tokenFile }: Daemon, paint: Paint): string[] {
   const other = home === homeOf(undefined, {}) ? '' : ` --home ${quote(home)}`
-  const type = (rest: string) => `  ${paint('cyan', `${selfCommand()} ${rest}${other}`)}`
+  const type = (rest: string) => `  ${paint('cyan', `${selfWords().map(quote).join(' ')} ${rest}${other}`)}`
   return [
     `${paint('bold', `${product.name} ${product.version}`)} listens on ${paint('bold', url)}`,
     `  http   ${http}`,
@@ -102,12 +101,3 @@ function introduce({ url, http, home, tokenFile }: Daemon, paint: Paint): string
     'Ctrl-C stops it.',
   ]
 }
-
-/** How a shell elsewhere runs this program: by name where the path leads to it, and else by its file. */
-function selfCommand(): string {
-  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'))
-  const onPath = folders.some((folder) => existsSync(join(folder, product.name)))
-  return onPath ? product.name : `node ${quote(process.argv[1] ?? product.name)}`
-}
-
-const quote = (text: string): string => (/^[\w./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`)

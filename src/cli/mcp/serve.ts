@@ -53,7 +53,8 @@ async function serve(command: Command): Promise<void> {
       ...(globals.home && { home: globals.home }),
       ...(kind && { kind }),
       ...(capability && { capabilities: capability }),
-      ...(cwd && { cwd }),
+      // A client that should have filled in a folder, and does not know how, leaves the words for it.
+      ...(cwd && !cwd.includes('$') && { cwd }),
     },
     room,
   )
