@@ -14,7 +14,7 @@ export function Answers({ contract }: { contract: Contract }) {
   return (
     <Panel title={open.length > 0 ? 'Needs an answer' : 'Questions'} class={open.length > 0 ? 'attention' : ''}>
       {open.length > 0 && (
-        <AnswerForm key={open.map(({ requestedAt }) => requestedAt).join()} contract={contract} questions={open} />
+        <AnswerForm contractId={contract.id} asker={contract.owner} deadline={contract.inputDueAt} questions={open} />
       )}
       {answered.map(({ key, prompt, answer, answeredBy, answeredAt }) => (
         <p key={key}>
@@ -31,14 +31,21 @@ export function Answers({ contract }: { contract: Contract }) {
   )
 }
 
+interface AnswerFormProps {
+  contractId: string
+  asker: string | undefined
+  /** When it is decided without an answer. */
+  deadline: string | undefined
+  questions: readonly Question[]
+}
+
 /** One field for each question, of the kind that its schema asks for. */
-export function AnswerForm({ contract, questions }: { contract: Contract; questions: readonly Question[] }) {
+export function AnswerForm({ contractId, asker, deadline, questions }: AnswerFormProps) {
   const { act, mayAct, nowMs } = useApp()
   const [values, setValues] = useState<Record<string, string>>({})
   const [problem, setProblem] = useState<string>()
   const [busy, setBusy] = useState(false)
   const id = useId()
-  const { id: contractId, owner, inputDueAt } = contract
 
   const send = async (event: SubmitEvent) => {
     event.preventDefault()
@@ -81,10 +88,10 @@ export function AnswerForm({ contract, questions }: { contract: Contract; questi
         </p>
       )}
       <div class="buttons">
-        <button type="submit" class="primary" disabled={busy || !mayAct || owner === 'human'}>
-          Answer {owner}
+        <button type="submit" class="primary" disabled={busy || !mayAct}>
+          Answer {asker}
         </button>
-        {inputDueAt !== undefined && <span class="sub">within {duration(Date.parse(inputDueAt) - nowMs)}</span>}
+        {deadline !== undefined && <span class="sub">within {duration(Date.parse(deadline) - nowMs)}</span>}
       </div>
     </form>
   )

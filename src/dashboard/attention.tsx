@@ -1,88 +1,98 @@
-import { useEffect, useState } from 'preact/hooks'
 import { AnswerForm } from './answer.js'
 import { useApp } from './app.js'
-import type { Attention } from './feed.js'
+import { AskButton } from './ask.js'
+import { Letter } from './letter.js'
 import { AgentLink, ContractLink, Empty, Panel, Peer, Since } from './parts.js'
-import type { Contract } from './rows.js'
-import { count, duration, words } from './words.js'
+import type { Attention } from './rows.js'
+import { count, duration } from './words.js'
 
-/** Items drawn. */
-const SHOWN_MAX = 50
+const kinds: Record<Attention['kind'], string> = {
+  input: 'asks you',
+  overdue: 'overdue',
+  stalled: 'gone quiet',
+  broken: 'lost a lock',
+  failed: 'failed',
+  ack: 'not acknowledged',
+}
 
 /** What waits for a person, each with the way to deal with it. */
 export function AttentionList() {
-  const { model } = useApp()
-  const { attention } = model
+  const { waiting } = useApp().model
+  const { attention, inbox, more } = waiting
+  const number = attention.length + inbox.length
   return (
     <Panel
       title="Needs you"
-      note={attention.length > 0 && count(attention.length)}
-      class={attention.length > 0 ? 'attention' : ''}
+      note={number > 0 && `${count(number)}${more ? '+' : ''}`}
+      class={number > 0 ? 'attention' : ''}
     >
-      {attention.length === 0 ? (
+      {number === 0 ? (
         <Empty title="Nothing needs you." />
       ) : (
         <ul class="attention-list">
-          {attention.slice(0, SHOWN_MAX).map((item) => (
-            <AttentionItem key={`${item.kind} ${item.contractId ?? item.agent} ${item.since}`} item={item} />
+          {attention.map((item) => (
+            <li key={`${item.kind} ${item.contractId} ${item.messageId}`}>
+              <AttentionItem item={item} />
+            </li>
+          ))}
+          {inbox.map((message) => (
+            <li key={message.messageId}>
+              <Letter message={message} />
+            </li>
           ))}
         </ul>
       )}
-      {attention.length > SHOWN_MAX && <p class="sub more">and {count(attention.length - SHOWN_MAX)} more</p>}
+      {more && <p class="sub more">These are the oldest of each kind; more wait behind them.</p>}
     </Panel>
   )
 }
 
 function AttentionItem({ item }: { item: Attention }) {
   const { nowMs, compose } = useApp()
-  const { kind, contractId, agent, since, deadline, text } = item
+  const { kind, contractId, agent, since, deadline, text, questions } = item
   return (
-    <li>
+    <>
       <p class="attention-head">
-        <span class="badge warn">{words(kind)}</span>
         {agent !== undefined && <AgentLink name={agent} />}
+        <span class={`badge ${kind === 'failed' || kind === 'broken' ? 'status-failed' : 'warn'}`}>{kinds[kind]}</span>
+        {contractId !== undefined && <ContractLink id={contractId} />}
         <span class="sub">
-          <Since at={since} /> ago
-          {deadline !== undefined && `, due in ${duration(Date.parse(deadline) - nowMs)}`}
+          <Since at={since} />
         </span>
       </p>
-      {contractId !== undefined && (
-        <p>
-          <ContractLink id={contractId} />
-        </p>
-      )}
-      {contractId !== undefined && kind.startsWith('input') ? (
-        <AnswerHere contractId={contractId} text={text} />
+      {questions && contractId !== undefined ? (
+        <AnswerForm contractId={contractId} asker={agent} deadline={deadline} questions={questions} />
       ) : (
         <p class="long">
           <Peer>{text}</Peer>
         </p>
       )}
-      {kind.startsWith('message') && agent !== undefined && (
-        <button type="button" onClick={() => compose({ to: agent, ...(contractId !== undefined && { contractId }) })}>
-          Answer
-        </button>
+      {item.default !== undefined && !questions && (
+        <p class="sub">
+          Without you {item.default}
+          {deadline !== undefined && `, in ${duration(Date.parse(deadline) - nowMs)}`}.
+        </p>
       )}
-    </li>
+      {!questions && (
+        <div class="buttons">
+          {kind === 'failed' && contractId !== undefined && (
+            <AskButton
+              label="Retry"
+              question="It is offered again, with one more attempt."
+              done="It is offered again."
+              call={(client) => client.call('contract.retry', { contractId })}
+            />
+          )}
+          {agent !== undefined && (
+            <button
+              type="button"
+              onClick={() => compose({ to: agent, ...(contractId !== undefined && { contractId }) })}
+            >
+              Write to {agent}
+            </button>
+          )}
+        </div>
+      )}
+    </>
   )
-}
-
-/** The questions of a contract, to be answered without leaving the list. */
-function AnswerHere({ contractId, text }: { contractId: string; text: string }) {
-  const { model } = useApp()
-  const { client, state } = model
-  const [contract, setContract] = useState<Contract>()
-  const generation = state.cards.get(contractId)?.generation
-  useEffect(() => {
-    client?.call('contract.get', { contractId }).then(setContract, () => {})
-  }, [client, contractId, generation])
-  const open = contract?.inputRequests?.filter(({ answeredAt }) => answeredAt === undefined) ?? []
-  if (!contract || open.length === 0) {
-    return (
-      <p class="long">
-        <Peer>{text}</Peer>
-      </p>
-    )
-  }
-  return <AnswerForm contract={contract} questions={open} />
 }

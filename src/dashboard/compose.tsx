@@ -21,14 +21,16 @@ export function Compose({ draft, onClose }: { draft: Draft; onClose: () => void 
       ...(draft.contractId && { contractId: draft.contractId }),
       ...(draft.replyTo && { replyTo: draft.replyTo }),
     }
-    const sent = await act('Sent.', (client) =>
-      client.call('message.publish', {
+    const sent = await act('Sent.', async (client) => {
+      await client.call('message.publish', {
         ...address,
         text,
         ...more,
         ...(requireAck && kind !== 'topic' && { requireAck }),
-      }),
-    )
+      })
+      // Who has answered has taken notice.
+      if (draft.replyTo) await client.call('message.ack', { messageIds: [draft.replyTo], state: 'acked' })
+    })
     setBusy(false)
     if (sent) onClose()
   }

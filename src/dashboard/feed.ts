@@ -1,29 +1,14 @@
 import { CallError, type Client } from '../client/index.js'
-import { cursorAt, lineOf, seqOf } from './line.js'
+import { listLocks, listOpen, listWaiting, listWorkers, readLines, type Waiting } from './lists.js'
 import { paced } from './pace.js'
 import type { Rates } from './rates.js'
-import type { Contract, Held, Status } from './rows.js'
-import {
-  addLines,
-  CARDS_MAX,
-  clearState,
-  endedStatuses,
-  foldEvent,
-  putContract,
-  putLock,
-  putWorker,
-  type State,
-} from './state.js'
+import type { Contract, Status } from './rows.js'
+import { CARDS_MAX, clearState, endedStatuses, foldEvent, putContract, type State } from './state.js'
 
-const PAGE = 1_000
 const ENDED_PAGE = 200
-/** Events read at the start, so that the timeline is not empty. */
-const LINES_AT_START = 300
 const STATUS_EVERY_MS = 5_000
 /** How often at most what the bridge alone can tell is asked for anew. */
 const ASK_EVERY_MS = 1_000
-
-const openStatuses = ['submitted', 'accepted', 'working', 'input_required'] as const
 
 export interface FeedPort {
   client: Client
@@ -32,18 +17,7 @@ export interface FeedPort {
   /** Something the page shows has become another. */
   changed(): void
   status(status: Status): void
-  attention(items: Attention[]): void
-}
-
-/** Something that a person should look at. */
-export interface Attention {
-  kind: string
-  contractId?: string | undefined
-  agent?: string | undefined
-  since: string
-  deadline?: string | undefined
-  default?: unknown
-  text: string
+  waiting(waiting: Waiting): void
 }
 
 /** Keeps the state as the workspace is. */
@@ -63,7 +37,7 @@ export function createFeed(port: FeedPort): Feed {
   const asking = (ask: () => Promise<void>) => paced(ASK_EVERY_MS, () => ask().then(changed, ignore))
   const askStatus = asking(async () => port.status(await client.call('bridge.status')))
   const askWorkers = asking(() => listWorkers(port))
-  const askAttention = asking(async () => port.attention(await listAttention(client)))
+  const askWaiting = asking(async () => port.waiting(await listWaiting(client)))
   const timer = setInterval(() => document.hidden || askStatus(), STATUS_EVERY_MS)
 
   /** Gives the cursor to follow from: where the log was before anything was listed. */
@@ -73,7 +47,7 @@ export function createFeed(port: FeedPort): Feed {
     port.status(status)
     await Promise.all([listWorkers(port), listLocks(port), listOpen(port), older.first()])
     await readLines(port, status)
-    askAttention()
+    askWaiting()
     changed()
     return status.head
   }
@@ -85,7 +59,7 @@ export function createFeed(port: FeedPort): Feed {
       port.rates.add(Date.now(), Date.parse(event.time))
       // Whom a request waits for, and what a person should look at, the bridge alone can tell.
       if (event.type.startsWith('lock.')) askWorkers()
-      askAttention()
+      askWaiting()
       changed()
     }
   }
@@ -140,64 +114,4 @@ function createOlder({ client, state, changed }: FeedPort) {
       await loading
     },
   }
-}
-
-interface Answer<Item> {
-  items: Item[]
-  nextPage?: string | undefined
-}
-
-/** Every item of a list, one page after the other; no more pages once `enough` says so. */
-async function listAll<Item>(
-  ask: (paging: { limit: number; page?: string }) => Promise<Answer<Item>>,
-  put: (item: Item) => void,
-  enough: () => boolean = () => false,
-): Promise<void> {
-  let page: string | undefined
-  do {
-    const { items, nextPage } = await ask({ limit: PAGE, ...(page && { page }) })
-    for (const item of items) put(item)
-    page = nextPage
-  } while (page !== undefined && !enough())
-}
-
-const listWorkers = ({ client, state }: FeedPort): Promise<void> =>
-  listAll(
-    (paging) => client.call('agent.list', paging),
-    (agent) => putWorker(state, { ...agent, waitingFor: agent.waitingFor ?? [] }),
-  )
-
-const listLocks = ({ client, state }: FeedPort): Promise<void> =>
-  listAll(
-    (paging) => client.call('lock.list', paging),
-    (lock) => putLock(state, lock),
-  )
-
-const listOpen = ({ client, state }: FeedPort): Promise<void> =>
-  listAll(
-    (paging) => client.call('contract.list', { ...paging, status: [...openStatuses] }),
-    (contract) => putContract(state, contract),
-    () => state.cards.size >= CARDS_MAX,
-  )
-
-/** The last events before the page looked. */
-async function readLines({ client, state }: FeedPort, { head, earliest }: Status): Promise<void> {
-  const from = Math.max(seqOf(earliest), seqOf(head) - LINES_AT_START)
-  const { events } = await client.call('event.read', { after: cursorAt(head, from), limit: LINES_AT_START })
-  const before = events.filter(({ cursor }) => seqOf(cursor) <= seqOf(head))
-  // A list does not say what a request waits for; the event of its queueing does.
-  for (const { subject, data } of before) {
-    const lock = data.blockers ? state.locks.get(subject) : undefined
-    if (lock) putLock(state, lock, data.blockers as Held['blockers'])
-  }
-  addLines(
-    state,
-    before.map((event) => lineOf(event)),
-  )
-}
-
-/** @throws CallError, ConnectionError */
-async function listAttention(client: Client): Promise<Attention[]> {
-  const { items } = await client.call('attention.list' as 'agent.list')
-  return items as unknown as Attention[]
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'preact/hooks'
 import { useApp } from './app.js'
+import { waitingCount } from './model.js'
 import { keepWorkspace } from './pass.js'
 import { hrefOf, type Route, type View, views } from './route.js'
 
@@ -14,6 +15,7 @@ const titles: Record<View, string> = {
 /** What stands above every view: where one is, how the connection is, and the ways to the others. */
 export function Head({ route }: { route: Route }) {
   const { model, compose, mayAct } = useApp()
+  const number = waitingCount(model)
   const current = route.view === 'contract' ? 'contracts' : route.view
   return (
     <header class="head">
@@ -29,9 +31,10 @@ export function Head({ route }: { route: Route }) {
         {views.map((view) => (
           <a key={view} href={hrefOf({ view })} aria-current={view === current ? 'page' : undefined}>
             {titles[view]}
-            {view === 'now' && model.attention.length > 0 && (
+            {view === 'now' && number > 0 && (
               <span class="count" title="things need you">
-                {model.attention.length}
+                {number}
+                {model.waiting.more && '+'}
                 <span class="hidden"> things need you</span>
               </span>
             )}

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { useApp } from './app.js'
 import { EventDialog } from './event.js'
+import { contentOf } from './letter.js'
 import type { Line } from './line.js'
 import { AgentLink, Panel, Peer, Since } from './parts.js'
 import { hrefOf } from './route.js'
@@ -19,14 +20,14 @@ export function History({ contractId }: { contractId: string }) {
           <p class="sub">Nobody has written about it.</p>
         ) : (
           <ul class="plain">
-            {story.messages.map(({ messageId, from, text, sentAt }) => (
-              <li key={messageId}>
-                <AgentLink name={from} />{' '}
+            {story.messages.map((message) => (
+              <li key={message.messageId}>
+                <AgentLink name={message.from} />{' '}
                 <span class="sub">
-                  <Since at={sentAt} /> ago
+                  <Since at={message.sentAt} /> ago
                 </span>
                 <p class="long">
-                  <Peer>{text ?? 'Something else than text: the event has it.'}</Peer>
+                  <Peer>{contentOf(message)}</Peer>
                 </p>
               </li>
             ))}

@@ -126,9 +126,7 @@ function HeldRow({ lock, behind }: { lock: Held; behind: Held[] }) {
           question={`Takes the lock from ${lock.holder}, whatever it is doing. An attempt that needs it ends with it.`}
           done="The lock is broken."
           text={{ label: 'Why', required: true }}
-          call={(client, reason) =>
-            client.call('lock.break' as 'lock.release', { lockId: lock.lockId, reason } as never)
-          }
+          call={(client, reason) => client.call('lock.break', { lockId: lock.lockId, reason })}
         />
       </td>
     </tr>
@@ -139,7 +137,7 @@ function Lease({ lock }: { lock: Held }) {
   const { nowMs } = useApp()
   if (!lock.expiresAt) return null
   const left = duration(Date.parse(lock.expiresAt) - nowMs)
-  return <div class="sub">{(lock.state as string) === 'cooling' ? `cools for ${left}` : `ends in ${left}`}</div>
+  return <div class="sub">{lock.state === 'cooling' ? `cools for ${left}` : `ends in ${left}`}</div>
 }
 
 /** What a request is for. */

@@ -1,5 +1,6 @@
 import { CallError, type Client, connect, type State as LinkState, type Session } from '../client/index.js'
-import { type Attention, createFeed, type Feed } from './feed.js'
+import { createFeed, type Feed } from './feed.js'
+import type { Waiting } from './lists.js'
 import { dropToken, keepWorkspace, readToken, readWorkspace, redeemCode, workspacesOf } from './pass.js'
 import { createRates, type Rates } from './rates.js'
 import { parseInvitation } from './route.js'
@@ -30,12 +31,15 @@ export interface Model {
   session: Session | undefined
   feed: Feed | undefined
   status: Status | undefined
-  attention: Attention[]
+  waiting: Waiting
   /** False until all has been listed once. */
   loaded: boolean
   readonly state: State
   readonly rates: Rates
 }
+
+/** How many things wait for the person at the page, as far as they are listed. */
+export const waitingCount = ({ waiting }: Model): number => waiting.attention.length + waiting.inbox.length
 
 export const createModel = (): Model => ({
   phase: 'entering',
@@ -46,7 +50,7 @@ export const createModel = (): Model => ({
   session: undefined,
   feed: undefined,
   status: undefined,
-  attention: [],
+  waiting: { attention: [], inbox: [], more: false },
   loaded: false,
   state: createState(),
   rates: createRates(),
@@ -124,7 +128,7 @@ async function serve(
     rates,
     changed,
     status: (status) => set({ status, loaded: true }),
-    attention: (attention) => set({ attention }),
+    waiting: (waiting) => set({ waiting }),
   })
   addEventListener('pagehide', () => void client.close())
   set({ phase: 'inside', client, session: client.session, feed })

@@ -7,7 +7,7 @@ import { Compose } from './compose.js'
 import { ContractPage } from './contract.js'
 import { Head, type Notice, Notices } from './frame.js'
 import { Locks } from './locks.js'
-import { createModel, type Model, run } from './model.js'
+import { createModel, type Model, run, waitingCount } from './model.js'
 import { Now } from './now.js'
 import { Away, Outside } from './outside.js'
 import { parseRoute, type Route } from './route.js'
@@ -48,8 +48,9 @@ function Page({ model }: { model: Model }) {
     }
   }, [])
   useEffect(() => {
-    const { attention, session } = model
-    document.title = `${attention.length > 0 ? `(${attention.length}) ` : ''}${session?.workspace ?? 'agent-bridge'}`
+    const { session } = model
+    const number = waitingCount(model)
+    document.title = `${number > 0 ? `(${number}) ` : ''}${session?.workspace ?? 'agent-bridge'}`
   })
   const act = useMemo(() => actor(model, setNotice), [model])
   const app: App = {

@@ -6,6 +6,9 @@ export type Contract = ResultOf<'contract.get'>
 export type Lock = ResultOf<'lock.list'>['items'][number]
 export type Agent = ResultOf<'agent.list'>['items'][number]
 export type Status = ResultOf<'bridge.status'>
+/** Something that a person should look at. */
+export type Attention = ResultOf<'attention.list'>['items'][number]
+export type Message = ResultOf<'message.inbox'>['items'][number]
 
 /** A contract on the board. */
 export type Card = Pick<

@@ -1,8 +1,8 @@
 import type { Client, Event, ResultOf } from '../client/index.js'
 import { type Line, lineOf, seqOf } from './line.js'
+import type { Message } from './rows.js'
 
 type Item = ResultOf<'contract.history'>['items'][number]
-type Message = Record<string, unknown> & { messageId: string; from: string; text?: string; sentAt: string }
 
 /** What happened to one contract, as far as it has been read. */
 export interface Story {
