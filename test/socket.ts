@@ -49,11 +49,11 @@ export const removeHome = (home: string): void => rmSync(home, { recursive: true
  * Starts a daemon in this process, in a folder of its own unless one is named; `stop` also removes a folder of its own,
  * and throws when the daemon met a fault in its life.
  */
-export async function serve(home?: string): Promise<RunningDaemon & { stop(): Promise<void> }> {
+export async function serve(home?: string, port = 0): Promise<RunningDaemon & { stop(): Promise<void> }> {
   const folder = home ?? makeHome()
   const faults: string[] = []
   const logger = pino({ level: 'error' }, { write: (line) => void faults.push(line) })
-  const config = { home: folder, host: '127.0.0.1', port: 0, logLevel: 'error' }
+  const config = { home: folder, host: '127.0.0.1', port, logLevel: 'error' }
   const daemon: Daemon = await startDaemon(config, logger)
   const { url, http, tokenFile } = daemon
   return {

@@ -7,14 +7,12 @@ import { clockTime, duration, textOf } from './words.js'
 /** Only the schemes that lead to a page: a peer's `javascript:` stays text. */
 const isPage = (uri: string): boolean => /^https?:\/\//i.test(uri) && URL.canParse(uri)
 
-/** A value as it is, in a box of its own that scrolls. */
-function Source({ label, value }: { label: string; value: unknown }) {
+/** A value as it is, in a box that scrolls; whatever scrolls has to be reachable by keyboard. */
+function Source({ value }: { value: unknown }) {
   return (
-    <section class="source" aria-label={label} tabIndex={0}>
-      <pre>
-        <Peer>{textOf(value)}</Peer>
-      </pre>
-    </section>
+    <pre class="source" tabIndex={0}>
+      <Peer>{textOf(value)}</Peer>
+    </pre>
   )
 }
 
@@ -30,7 +28,7 @@ export function Result({ contract: { result, error } }: { contract: Contract }) 
           : <Peer>{error.message}</Peer> {!error.retryable && '(not to be tried again)'}
         </p>
       )}
-      {result !== undefined && <Source label="Result" value={result} />}
+      {result !== undefined && <Source value={result} />}
     </Panel>
   )
 }
@@ -62,7 +60,7 @@ export function Artifacts({ contract: { artifacts } }: { contract: Contract }) {
                   </code>
                 </div>
               ))}
-            {(text ?? data) !== undefined && <Source label={`Artifact ${name}`} value={text ?? data} />}
+            {(text ?? data) !== undefined && <Source value={text ?? data} />}
           </li>
         ))}
       </ul>
@@ -108,7 +106,7 @@ export function Checks({ contract: { checks, evidence } }: { contract: Contract 
                       at <Peer>{head}</Peer>
                     </span>
                   )}
-                  {output && <Source label={`Output of ${name}`} value={output} />}
+                  {output && <Source value={output} />}
                 </div>
               ))}
             </li>
@@ -188,7 +186,7 @@ export function Facts({ contract }: { contract: Contract }) {
           ) : null,
         )}
       </dl>
-      {Object.keys(contract.metadata).length > 0 && <Source label="Metadata" value={contract.metadata} />}
+      {Object.keys(contract.metadata).length > 0 && <Source value={contract.metadata} />}
     </Panel>
   )
 }

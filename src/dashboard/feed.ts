@@ -6,7 +6,9 @@ import type { Contract, Status } from './rows.js'
 import { CARDS_MAX, clearState, endedStatuses, foldEvent, putContract, type State } from './state.js'
 
 const ENDED_PAGE = 200
+/** How often the bridge is asked how it is; and at most, when something has happened. */
 const STATUS_EVERY_MS = 5_000
+const COUNT_EVERY_MS = 2_000
 /** How often at most what the bridge alone can tell is asked for anew. */
 const ASK_EVERY_MS = 1_000
 
@@ -26,7 +28,6 @@ export interface Feed {
   run(): Promise<void>
   /** Loads older contracts that have ended. */
   moreEnded(): Promise<void>
-  hasMoreEnded(): boolean
   stop(): void
 }
 
@@ -34,11 +35,16 @@ export function createFeed(port: FeedPort): Feed {
   const { client, state, changed } = port
   const older = createOlder(port)
   let stopped = false
-  const asking = (ask: () => Promise<void>) => paced(ASK_EVERY_MS, () => ask().then(changed, ignore))
-  const askStatus = asking(async () => port.status(await client.call('bridge.status')))
+  const asking = (ask: () => Promise<void>, ms = ASK_EVERY_MS) => paced(ms, () => ask().then(changed, ignore))
+  const askStatus = asking(async () => port.status(await client.call('bridge.status')), COUNT_EVERY_MS)
   const askWorkers = asking(() => listWorkers(port))
   const askWaiting = asking(async () => port.waiting(await listWaiting(client)))
-  const timer = setInterval(() => document.hidden || askStatus(), STATUS_EVERY_MS)
+  // What only time makes, such as an attempt that has gone quiet, no event tells.
+  const timer = setInterval(() => {
+    if (document.hidden) return
+    askStatus()
+    askWaiting()
+  }, STATUS_EVERY_MS)
 
   /** Gives the cursor to follow from: where the log was before anything was listed. */
   async function begin(): Promise<string> {
@@ -60,6 +66,7 @@ export function createFeed(port: FeedPort): Feed {
       // Whom a request waits for, and what a person should look at, the bridge alone can tell.
       if (event.type.startsWith('lock.')) askWorkers()
       askWaiting()
+      askStatus()
       changed()
     }
   }
@@ -76,7 +83,6 @@ export function createFeed(port: FeedPort): Feed {
       }
     },
     moreEnded: older.more,
-    hasMoreEnded: older.hasMore,
     stop() {
       stopped = true
       clearInterval(timer)
@@ -105,9 +111,8 @@ function createOlder({ client, state, changed }: FeedPort) {
 
   return {
     first: () => load(undefined),
-    hasMore: () => next !== undefined && state.cards.size < CARDS_MAX,
     async more() {
-      if (next === undefined) return
+      if (next === undefined || state.cards.size >= CARDS_MAX) return
       loading ??= load(next).finally(() => {
         loading = undefined
       })

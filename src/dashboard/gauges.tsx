@@ -2,45 +2,43 @@ import { useApp } from './app.js'
 import { columns } from './derive.js'
 import { Panel } from './parts.js'
 import { Plot } from './plot.js'
-import { hrefOf } from './route.js'
+import { hrefOf, type View } from './route.js'
 import { bytes, count, duration } from './words.js'
+
+interface Tile {
+  title: string
+  number: number
+  view: View
+  /** Worth a look, when there are any. */
+  urgent?: boolean
+}
 
 /** How many there are of everything, as the bridge counts them. */
 export function Numbers() {
   const { status } = useApp().model
   if (!status) return null
-  const { byStatus } = status.contracts
-  const all = Object.entries(byStatus)
+  const all = Object.entries(status.contracts.byStatus)
+  const tiles: Tile[] = [
+    ...columns.map(({ key, title, holds }) => ({
+      title,
+      number: all.reduce((sum, [name, number]) => sum + (holds(name) ? number : 0), 0),
+      view: 'contracts' as const,
+      urgent: key === 'input',
+    })),
+    { title: 'Agents here', number: status.agents, view: 'agents' },
+    { title: 'Locks held', number: status.locks, view: 'locks' },
+    { title: 'Wait for locks', number: status.waiters, view: 'locks', urgent: true },
+  ]
   return (
     <dl class="numbers">
-      {columns.map(({ key, title, holds }) => (
-        <div key={key} class={`number-${key}`}>
+      {tiles.map(({ title, number, view, urgent }) => (
+        <div key={title} class={urgent && number > 0 ? 'urgent' : ''}>
           <dt>{title}</dt>
           <dd>
-            <a href={hrefOf({ view: 'contracts' })}>
-              {count(all.reduce((sum, [name, n]) => sum + (holds(name) ? n : 0), 0))}
-            </a>
+            <a href={hrefOf({ view })}>{count(number)}</a>
           </dd>
         </div>
       ))}
-      <div>
-        <dt>Agents here</dt>
-        <dd>
-          <a href={hrefOf({ view: 'agents' })}>{count(status.agents)}</a>
-        </dd>
-      </div>
-      <div>
-        <dt>Locks held</dt>
-        <dd>
-          <a href={hrefOf({ view: 'locks' })}>{count(status.locks)}</a>
-        </dd>
-      </div>
-      <div class={status.waiters > 0 ? 'number-waiters' : ''}>
-        <dt>Wait for locks</dt>
-        <dd>
-          <a href={hrefOf({ view: 'locks' })}>{count(status.waiters)}</a>
-        </dd>
-      </div>
     </dl>
   )
 }

@@ -66,8 +66,9 @@ export async function run(model: Model, changed: () => void): Promise<void> {
     try {
       const token = await enter(set)
       if (token === undefined) return
-      return await serve(model, token, set, changed)
+      await serve(model, token, set, changed)
     } catch (error) {
+      if (model.phase === 'outside') return
       if (error instanceof CallError) return set({ phase: 'outside', problem: error.message })
       set({ phase: 'away' })
       await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
@@ -118,7 +119,7 @@ async function serve(
       set({ connection: { state, tries } })
       if (state === 'open' && model.client) set({ session: model.client.session })
       // A browser does not say why a socket was refused: it may be the token.
-      if (tries === 2) void leaveWithout(token, set)
+      if (tries === 2) void leaveWithout(token, model, set)
     },
   })
   const { state, rates } = model
@@ -132,13 +133,19 @@ async function serve(
   })
   addEventListener('pagehide', () => void client.close())
   set({ phase: 'inside', client, session: client.session, feed })
-  await feed.run()
+  try {
+    await feed.run()
+  } finally {
+    feed.stop()
+    void client.close()
+  }
 }
 
 /** Goes outside when the token opens nothing any more. */
-async function leaveWithout(token: string, set: (fields: Partial<Model>) => void): Promise<void> {
+async function leaveWithout(token: string, model: Model, set: (fields: Partial<Model>) => void): Promise<void> {
   const good = await workspacesOf(token).catch(() => [])
   if (good) return
   dropToken()
   set({ phase: 'outside', problem: 'The daemon does not know this page any more: it has to be let in again.' })
+  await model.client?.close()
 }

@@ -10,7 +10,7 @@ import { Locks } from './locks.js'
 import { createModel, type Model, run, waitingCount } from './model.js'
 import { Now } from './now.js'
 import { Away, Outside } from './outside.js'
-import { parseRoute, type Route } from './route.js'
+import { parseInvitation, parseRoute, type Route } from './route.js'
 import { Timeline } from './timeline.js'
 
 /** The page is drawn at most this often, ms, however many events come in. */
@@ -40,7 +40,8 @@ function Page({ model }: { model: Model }) {
   redraw = () => setDrawn((before) => before + 1)
   useEffect(() => {
     const timer = setInterval(() => document.hidden || redraw(), TICK_MS)
-    const follow = () => setRoute(parseRoute(location.hash))
+    // A new link in the same tab lets in anew.
+    const follow = () => (parseInvitation(location.hash) ? location.reload() : setRoute(parseRoute(location.hash)))
     addEventListener('hashchange', follow)
     return () => {
       clearInterval(timer)
@@ -114,6 +115,9 @@ const actor =
       return false
     }
   }
+
+// Taken out of the browser's cache of pages, it would be without its session.
+addEventListener('pageshow', ({ persisted }) => persisted && location.reload())
 
 render(<Page model={model} />, document.body)
 void run(model, changed)

@@ -240,7 +240,7 @@ words('times, numbers and texts', () => {
     '59 s',
     '1 min',
     '1 h',
-    '1 d',
+    '2 d',
     '0 s',
   ])
   assert.is(age(NOW, Date.parse(NOW) + 5_000), '5 s')
