@@ -12,6 +12,7 @@ const kinds: Record<Attention['kind'], string> = {
   stalled: 'gone quiet',
   broken: 'lost a lock',
   failed: 'failed',
+  blocked: 'cannot begin',
   ack: 'not acknowledged',
 }
 
