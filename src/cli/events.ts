@@ -83,7 +83,8 @@ function tell(row: Fields, event: Fields): string[] {
 
 /** Of a history: the fields that became something else, without those that change every time or run long. */
 function changesOf(changes: Fields): string[] {
-  if (isFields(changes.lock)) return tell(changes.lock, {})
+  const about = [changes.lock, changes.message].find(isFields)
+  if (about) return tell(about, {})
   const { title, resources, description: _description, statusMessage: _statusMessage, ...others } = changes
   const shown = Object.entries(others).filter(([name]) => !/(At|Ms|^id|^generation|^session)$/.test(name))
   return [...tell({ title, resources }, {}), ...scalars(shown), ...errorOf(changes)]

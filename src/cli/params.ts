@@ -23,7 +23,7 @@ export interface Param {
   name: string
   /** `--contract-id`, or `--tag` and `--tags` for an array; a boolean has a second one that says no. */
   options: Option[]
-  /** The positional argument that may be given instead: for the ids a method cannot do without. */
+  /** The positional argument that may be given instead: for what a method cannot do without, ids and words to look for. */
   positional?: string
   /** The positional takes any number. */
   variadic: boolean
@@ -43,7 +43,7 @@ export function paramsOf(method: Method): Param[] {
     const variadic = value.type === 'array'
     const alias = variadic && !(singular(name) in properties) ? singular(name) : name
     const flags = [...new Set([alias, name])].map((flag) => `--${kebab(flag)}`)
-    const positional = required && /Ids?$/.test(name) ? kebab(alias) : undefined
+    const positional = required && /Ids?$|^query$/.test(name) ? kebab(alias) : undefined
     const need = required ? [positional ? 'required, here or as an argument' : 'required'] : []
     const text = inFlags([...describe(property, value), ...need].join('; '), method)
     return {

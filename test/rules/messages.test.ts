@@ -100,6 +100,30 @@ scenario(sends, 'it may bring a contract, created in the same command, for a sin
   await refused(publish(cursor, both), 'INVALID_PARAMS')
 })
 
+scenario(sends, 'what is about a contract passes its filter and is in its history', async (world) => {
+  await all(world, 'codex', 'cursor')
+  const [cursor, codex] = [world.as('cursor'), world.as('codex')]
+  const { id: contractId } = await cursor.call('contract.create', { title: 'x' })
+  await codex.call('event.subscribe', { contractId })
+  await world.idle()
+  const { messageId } = await publish(cursor, { to: 'codex', text: 'about it', contractId })
+  await publish(cursor, { topic: 'tasks', text: 'also', contractId })
+  await publish(cursor, { to: 'codex', text: 'about nothing' })
+  await codex.call('message.ack', { messageIds: [messageId], state: 'read' })
+  assert.equal(
+    codex.frames.flatMap(({ params }) => params.events ?? []).map(({ type }) => type),
+    ['message.published', 'message.published', 'message.receiptChanged'],
+  )
+  const { items } = await cursor.call('contract.history', { contractId })
+  const told = items.map(({ type, changes }) => [type, (changes.message as { text: string } | undefined)?.text])
+  assert.equal(told, [
+    ['contract.created', undefined],
+    ['message.published', 'about it'],
+    ['message.published', 'also'],
+    ['message.receiptChanged', 'about it'],
+  ])
+})
+
 scenario(sends, 'an answer stays in the thread', async (world) => {
   await all(world, 'codex', 'cursor')
   const first = await publish(world.as('cursor'), { to: 'codex', text: 'a question' })

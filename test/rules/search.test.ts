@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -196,6 +197,21 @@ scenario(
     await publish(world.as('cursor'), { topic: 'a', text: 'word three' })
     await publish(world.as('cursor'), { to: 'codex', text: 'word four' })
     assert.equal(await find(world.as('codex'), 'word'), ['word four', 'word three', 'word two', 'word one'])
+  },
+  { checked: false },
+)
+
+scenario(
+  index,
+  'in another history finds the mail of before, and the topics since',
+  async (world) => {
+    await all(world, 'codex', 'cursor')
+    await publish(world.as('cursor'), { to: 'codex', text: 'word of mail' })
+    await publish(world.as('cursor'), { topic: 'a', text: 'word of before' })
+    assert.is((await find(world.as('codex'), 'word')).length, 2)
+    await world.restart({ between: (file) => rmSync(file.replace(/\.db$/, '.head')) })
+    await publish(world.as('cursor'), { topic: 'a', text: 'word of since' })
+    assert.equal(await find(world.as('codex'), 'word'), ['word of since', 'word of mail'])
   },
   { checked: false },
 )

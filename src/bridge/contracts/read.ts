@@ -76,7 +76,7 @@ export const list = query({
 
 export const history = query({
   name: 'contract.history',
-  summary: 'What happened to a contract and its locks, oldest first, read from the log.',
+  summary: 'What happened to a contract, its locks and the messages about it, oldest first, read from the log.',
   role: 'observer',
   params: { contractId: contractIdParam, ...pageParams },
   result: listOf(
@@ -88,7 +88,7 @@ export const history = query({
       note: z.string().optional(),
       changes: z
         .record(z.string(), z.json())
-        .describe("the contract's fields that changed, as they became; or the lock"),
+        .describe("the contract's fields that changed, as they became; or the `lock` or `message` it was about"),
     }),
   ).extend({ truncatedBefore: z.string().optional().describe('earlier events have been removed') }),
   errors: ['NOT_FOUND', 'CURSOR_EXPIRED'],
@@ -131,7 +131,7 @@ function describe(epoch: string, events: StoredEvent[], known: StoredEvent | und
   let row: Row = known ? JSON.parse(known.body).data.contract : {}
   const items = events.map((event) => {
     const { type, time, actor, data } = JSON.parse(event.body)
-    const changes = data.contract ? changed(row, data.contract) : { lock: data.lock ?? data.last ?? data }
+    const changes = data.contract ? changed(row, data.contract) : beside(type, data)
     if (data.contract) {
       row = data.contract
       last = event
@@ -139,6 +139,12 @@ function describe(epoch: string, events: StoredEvent[], known: StoredEvent | und
     return { cursor: formatCursor(epoch, event.seq), type, time, actor, ...(data.note && { note: data.note }), changes }
   })
   return { items, last }
+}
+
+/** What happened to something of the contract: a lock, a message. */
+function beside(type: string, data: Row): Row {
+  const noun = type.slice(0, type.indexOf('.'))
+  return { [noun]: data[noun] ?? data.last ?? data }
 }
 
 /** The fields that differ, as they became; null for one that is gone. */
