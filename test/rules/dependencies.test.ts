@@ -250,9 +250,12 @@ scenario(due, 'is told once when it has passed, whatever the status', async (wor
 })
 
 scenario(due, 'neither a failed attempt nor a retry tells it a second time', async (world) => {
-  const { id: contractId } = await create(world, { dueAt: later(world.now(), 60_000), retryBackoffMs: 0 })
+  const { id: contractId } = await create(world, { dueAt: later(world.now(), 60_000) })
   const head = world.head()
   await world.advance(60_001)
+  const error = { reason: 'NO', message: 'not yet' }
+  await world.as('codex').call('contract.fail', { ...(await work(world, contractId)), error })
+  await world.advance(limits.retryBackoffMs + 1)
   await fail(world, contractId)
   await world.as('cursor').call('contract.retry', { contractId })
   await world.advance(60_000)
@@ -307,10 +310,17 @@ scenario(due, 'follows the wall clock: a sleep gives it no time, as it does a le
   const terms: Terms = { dueAt: later(world.now(), 60_000), progressTimeoutMs: 60_000 }
   const { contractId } = await work(world, (await create(world, terms)).id)
   await world.sleep(600_000)
-  const head = world.head()
+  let head = world.head()
   await world.advance(1)
   const { overdue, status } = (await codex.call('contract.get', { contractId })) as Contract
   assert.equal([overdue, status, passedAfter(world, head)], [true, 'working', 1])
+  // Nor is anything written of one that only its due date is ahead of.
+  const patient = await work(world, (await create(world, { dueAt: later(world.now(), 10_000) })).id)
+  head = world.head()
+  await world.sleep(limits.clockJumpMs + 1)
+  await codex.call('agent.update', { note: 'awake' })
+  const written = world.events({ after: head }).filter(({ subject }) => subject === patient.contractId)
+  assert.equal(written, [])
 })
 
 scenario(due, 'when it passes with the attempt, both are told, the date first', async (world) => {

@@ -172,7 +172,7 @@ const goesOnBy: Partial<Record<Status, [VerbName, VerbName, VerbName]>> = {
   submitted: ['accept', 'accept', 'reject'],
   accepted: ['start', 'start', 'release'],
   working: ['requestInput', 'verify', 'complete'],
-  input_required: ['provideInput', 'provideInput', 'verify'],
+  input_required: ['provideInput', 'provideInput', 'update'],
   failed: ['retry', 'retry', 'retry'],
   rejected: ['retry', 'retry', 'retry'],
 }
