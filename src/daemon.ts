@@ -15,6 +15,7 @@ import { limits } from './protocol/limits.js'
 import { product } from './protocol/version.js'
 import { createGuard } from './server/auth.js'
 import { createHttp } from './server/http/http.js'
+import { createMetrics, type Metrics } from './server/http/metrics.js'
 import { createPasses } from './server/passes.js'
 import { serveSockets } from './server/ws.js'
 import { openStore, type SqliteStore } from './store/store.js'
@@ -48,6 +49,7 @@ interface Serving {
   home: Home
   logger: Logger
   door: Door
+  metrics: Metrics
   retention: Config['retention']
 }
 
@@ -71,9 +73,10 @@ export async function startDaemon(config: Config, logger = createLogger(config))
     passGrant: passes.grant,
   })
   const fault = (error: unknown) => refuseFault(error, logger)
-  const door = createDoor({ clock: systemClock, workspace, fault })
+  const metrics = createMetrics({ workspaces: () => workspaces, connections: () => door.counts() })
+  const door: Door = createDoor({ clock: systemClock, workspace, fault, called: metrics.called })
   const ready = () => [...workspaces.values()].every(({ failed }) => !failed)
-  const http = createHttp({ guard, door, key, ready, fault, passes, workspaces: home.workspaces })
+  const http = createHttp({ guard, door, key, ready, fault, metrics, passes, workspaces: home.workspaces })
   const sockets = serveSockets(http.server, door, guard, (error) => logger.warn({ err: error }, 'socket'))
 
   async function stop(): Promise<void> {
@@ -92,10 +95,9 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   try {
     openWorkspace('default')
     const port = await listen(http.server, config, (error) => logger.error({ err: error }, 'http'))
-    const address = `${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`
-    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`, address])
-      hosts.add(host.toLowerCase())
-    const urls = { url: `ws://${address}/ws`, http: `http://${address}` }
+    const named = config.host.includes(':') ? `[${config.host}]` : config.host
+    for (const name of ['127.0.0.1', 'localhost', '[::1]', named]) hosts.add(`${name}:${port}`.toLowerCase())
+    const urls = { url: `ws://${named}:${port}/ws`, http: `http://${named}:${port}` }
     home.announce({ pid: process.pid, ...urls, version: product.version, key })
     logger.info({ ...urls, home: home.folder }, 'listening')
     return {
@@ -137,13 +139,13 @@ export async function startDaemon(config: Config, logger = createLogger(config))
   }
 
   function openWorkspace(name: string): Served {
-    const opened = serveWorkspace(name, { home, logger, door, retention: config.retention })
+    const opened = serveWorkspace(name, { home, logger, door, metrics, retention: config.retention })
     workspaces.set(name, opened)
     return opened
   }
 }
 
-function serveWorkspace(name: string, { home, logger, door, retention }: Serving): Workspace {
+function serveWorkspace(name: string, { home, logger, door, metrics, retention }: Serving): Workspace {
   const tables = nouns.flatMap((noun) => noun.tables)
   const store = openStore(home.databaseFile(name), tables)
   const report = (fault: unknown, requestId: string) =>
@@ -171,6 +173,7 @@ function serveWorkspace(name: string, { home, logger, door, retention }: Serving
   engine.signals.on('committed', door.committed)
   engine.signals.on('committed', tail.committed)
   engine.signals.on('signalled', tail.signalled)
+  engine.signals.on('turned', (turn) => metrics.turned(name, turn))
   engine.signals.on('failed', () => {
     opened.failed = true
   })

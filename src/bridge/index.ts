@@ -39,4 +39,5 @@ export type ParamsOf<Name extends MethodName> = z.input<Named<Name>['params']>
 export type ResultOf<Name extends MethodName> = z.output<Named<Name>['result']>
 
 export { isKnown, sessionDropped } from './agents/sessions.js'
+export { countsOf } from './status.js'
 export { revoked as tokenRevoked, tokenIdOf, tokens, workspaceOfToken } from './tokens.js'

@@ -1,13 +1,23 @@
 import { z } from 'zod'
 import { formatCursor } from '../protocol/cursor.js'
-import type { EventDef, Noun } from '../protocol/method.js'
+import type { EventDef, Noun, Read } from '../protocol/method.js'
 import { query } from '../protocol/method.js'
 import { product } from '../protocol/version.js'
 import { agents } from './agents/row.js'
 import { contracts, statuses } from './contracts/row.js'
-import { locks } from './locks/row.js'
+import { lockRow, locks } from './locks/row.js'
 
 const count = z.int().min(0)
+
+/** How many there are of what the bridge keeps, by status and state. */
+export const countsOf = (read: Read) => ({
+  agents: read.count(agents, { connected: { from: 1 } }),
+  contracts: countBy(statuses, (status) => read.count(contracts, { status })),
+  locks: countBy(lockRow.shape.state.options, (state) => read.count(locks, { state })),
+})
+
+const countBy = <Key extends string>(keys: readonly Key[], count: (key: Key) => number) =>
+  Object.fromEntries(keys.map((key) => [key, count(key)])) as Record<Key, number>
 
 const status = query({
   name: 'bridge.status',
@@ -31,7 +41,7 @@ const status = query({
   errors: [],
   run(read, _params, { runtime }) {
     const { epoch, earliest, head } = read.bounds()
-    const byStatus = statuses.map((status) => [status, read.count(contracts, { status })] as const)
+    const counts = countsOf(read)
     return {
       version: runtime.version,
       uptimeMs: runtime.uptimeMs(),
@@ -39,10 +49,10 @@ const status = query({
       epoch,
       earliest: formatCursor(epoch, earliest),
       head: formatCursor(epoch, head),
-      agents: read.count(agents, { connected: { from: 1 } }),
-      contracts: { byStatus: Object.fromEntries(byStatus) as Record<(typeof statuses)[number], number> },
-      locks: read.count(locks, { state: 'held' }),
-      waiters: read.count(locks, { state: 'waiting' }),
+      agents: counts.agents,
+      contracts: { byStatus: counts.contracts },
+      locks: counts.locks.held,
+      waiters: counts.locks.waiting,
       subscriptions: runtime.subscriptions(),
       store: runtime.store(),
     }

@@ -25,6 +25,7 @@ function make(house: House, state: State, { params, done }: Pending, method: Met
     // It was dismissed meanwhile, and is answered.
     if (state.visits && !state.open.delete(answer)) return
     state.unanswered--
+    house.options.called?.(method?.name ?? 'unknown', outcome)
     if (!state.gone) done(outcome)
   }
   if (state.visits) state.open.add(answer)

@@ -47,6 +47,8 @@ export interface DoorOptions {
   clock: Clock
   /** The workspace of that name; made when it is new. @throws BridgeError */
   workspace(name: string, grant: Grant): Served
+  /** A call was answered; its method is `unknown` when there is none of that name. For those who measure. */
+  called?(method: string, outcome: Outcome): void
   /** Reports a bug, and gives what its caller is told. */
   fault(error: unknown): Outcome
 }
@@ -90,6 +92,15 @@ export interface State {
   lastSeenMs: number
   subscriptions: Map<number, { end(): void; durable?: string | undefined }>
   lastSubscription: number
+}
+
+/** How many are in, by how they came. */
+export interface Counts {
+  sockets: number
+  /** Sockets whose session is not open. */
+  unopened: number
+  requests: number
+  streams: number
 }
 
 /** Everyone who is in, and what they come for. */

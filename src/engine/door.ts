@@ -5,6 +5,7 @@ import type { Happened } from '../protocol/method.js'
 import { advance } from './calls.js'
 import {
   type Connection,
+  type Counts,
   createHouse,
   createState,
   type DoorOptions,
@@ -16,7 +17,7 @@ import {
 import type { Outcome } from './engine.js'
 import { dismiss, leave, visit, type Who } from './entrance.js'
 
-export type { Connection, DoorOptions, Grant, Peer, Served } from './connection.js'
+export type { Connection, Counts, DoorOptions, Grant, Peer, Served } from './connection.js'
 export type { Who } from './entrance.js'
 
 /** The one door: every transport's calls come through here. */
@@ -36,6 +37,7 @@ export interface Door {
     params: Record<string, unknown>,
     options?: { signal?: AbortSignal },
   ): Promise<Outcome>
+  counts(): Counts
   /** What was committed in any workspace: the sockets of a token that was revoked are closed. */
   committed(events: readonly Happened[]): void
 }
@@ -76,6 +78,7 @@ export function createDoor(options: DoorOptions): Door {
           resolve(outcome)
         })
       }),
+    counts: () => countConnections(house),
     committed(events) {
       for (const { type, subject } of events) {
         if (type !== tokenRevoked.type) continue
@@ -109,4 +112,13 @@ function admit(house: House, state: State, left = () => {}): Connection {
       leave(house, state)
     },
   }
+}
+
+function countConnections({ connections }: House): Counts {
+  const counts = { sockets: 0, unopened: 0, requests: 0, streams: 0 }
+  for (const { visits, peer, opened } of connections) {
+    if (visits) counts[peer ? 'streams' : 'requests']++
+    else counts[opened ? 'sockets' : 'unopened']++
+  }
+  return counts
 }

@@ -29,12 +29,22 @@ export interface QueryCall extends Omit<CommandCall, 'method' | 'idempotencyKey'
   context: Omit<QueryContext, 'now' | 'caller' | 'readers'>
 }
 
+/** One batch, as it turned out. */
+export interface Turn {
+  commands: number
+  happened: readonly Happened[]
+  /** How long the commit took. */
+  commitMs: number
+}
+
 /** Told in this process only, and only as a hint; what counts is in the log. */
 interface Signals {
   committed: (events: readonly Happened[]) => void
   /** Whoever pushes them adds the sinks that were reached. */
   signalled: (sent: readonly Sent[]) => void
   failed: (error: unknown) => void
+  /** A batch was committed: for those who measure. */
+  turned: (turn: Turn) => void
 }
 
 /** The one writer of a workspace. */
@@ -43,6 +53,10 @@ export interface Engine {
   /** Committed state. */
   readonly read: Read
   bounds(): LogBounds
+  /** Commands that wait for the writer. */
+  queued(): number
+  /** Calls that wait for something to happen. */
+  waiting(): number
   command(call: CommandCall): void
   query(call: QueryCall): void
   /** A rule of the bridge's own, run as a command. */
@@ -81,6 +95,8 @@ export function createEngine(options: EngineOptions): Engine {
     signals,
     read: core.committed,
     bounds: () => core.bounds,
+    queued: () => core.queue.length,
+    waiting: core.waiting.count,
     internal,
     command(call) {
       const refusal = refusalOf(core)
@@ -145,10 +161,12 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
     core.stopTimer = clock.after(RETRY_MS, schedule)
     return
   }
+  let commands = 0
+  let commitMs = 0
   try {
     passTime(core, batch)
     const beganMs = clock.monotonicMs()
-    for (let run = 0; run < limits.batchCommands && core.queue.length > 0; run++) {
+    for (; commands < limits.batchCommands && core.queue.length > 0; commands++) {
       // It leaves the queue when it has run: should the database fail under it, it is answered with the rest.
       const job = core.queue[0] as Job
       if ('rule' in job) runRule(core, batch, job.rule)
@@ -158,7 +176,9 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
       if (clock.monotonicMs() - beganMs > limits.batchMs) break
     }
     const dueAt = nextDeadline(core)
+    commitMs = -clock.monotonicMs()
     await store.commit()
+    commitMs += clock.monotonicMs()
     core.dueAt = dueAt
   } catch (error) {
     return fail(core, signals, batch, error)
@@ -167,6 +187,7 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
   for (const act of batch.after) act()
   core.waiting.committed(batch.happened)
   if (batch.happened.length > 0) signals.emit('committed', batch.happened)
+  signals.emit('turned', { commands, happened: batch.happened, commitMs })
   if (batch.sent.length > 0) signals.emit('signalled', batch.sent)
   for (const { answer } of batch.sent) answer()
   for (const act of core.postponed.splice(0)) act()

@@ -54,6 +54,8 @@ export interface Tail {
   /** A sink takes frames again. */
   drained(sink: Sink): void
   count(): number
+  /** Readers that have caught up, those that have not, and how many events the last of these is behind. */
+  stats(): { live: number; behind: number; lagEvents: number }
   stop(): void
 }
 
@@ -102,6 +104,7 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
 
   return {
     count: () => subscriptions.size,
+    stats: () => statsOf(subscriptions, read.bounds().head),
     subscribe(sink, id, after, filter, terms) {
       const { durable } = terms
       const former = durable === undefined ? undefined : named.get(durable)
@@ -144,6 +147,15 @@ export function createTail(read: Read, clock: Clock, report: (fault: unknown) =>
       named.clear()
     },
   }
+}
+
+function statsOf(subscriptions: ReadonlySet<Subscription>, head: number) {
+  const stats = { live: 0, behind: 0, lagEvents: 0 }
+  for (const { live, next } of subscriptions) {
+    stats[live ? 'live' : 'behind']++
+    if (!live) stats.lagEvents = Math.max(stats.lagEvents, head - next + 1)
+  }
+  return stats
 }
 
 interface Beginning extends Pick<Subscription, 'id' | 'sink' | 'filter' | 'terms'> {

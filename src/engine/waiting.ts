@@ -34,6 +34,7 @@ export interface Waiting {
   committed(events: readonly Happened[]): void
   /** Whoever asked has gone; gives what has to be run for those that nobody waits for any longer. */
   forget(owner: object): Array<(tx: Tx, ctx: Context) => void>
+  count(): number
   /** Answers them all. */
   end(outcome: Outcome): void
 }
@@ -76,6 +77,7 @@ export function createWaiting(clock: Clock, fault: (error: unknown) => Outcome):
 
   return {
     settle,
+    count: () => all.size,
     stillWaits(call) {
       const waits = all.has(call)
       if (!waits && call.wokenBy) wake(call.wokenBy)

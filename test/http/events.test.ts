@@ -237,6 +237,7 @@ test('an idle stream is kept alive by comments', async () => {
     connect: () => visitor,
     visit: () => visitor,
     request: () => Promise.reject(new Error('not called')),
+    counts: () => ({ sockets: 0, unopened: 0, requests: 0, streams: 0 }),
     committed() {},
   }
   const hosts = new Set<string>()

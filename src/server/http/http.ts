@@ -9,6 +9,7 @@ import { type DashboardOptions, serveDashboard } from './dashboard.js'
 import { serveEvents } from './events.js'
 import { serveHealth } from './health.js'
 import { serveMethods } from './methods.js'
+import type { Metrics } from './metrics.js'
 import { serveDocument } from './openapi.js'
 import { problem, refuseRaw } from './problem.js'
 import { createRouter } from './router.js'
@@ -21,6 +22,7 @@ export interface HttpOptions extends DashboardOptions {
   key: string
   /** Commands are served. */
   ready(): boolean
+  metrics: Metrics
   /** Reports a bug, and gives what its caller is told. */
   fault(error: unknown): Outcome
 }
@@ -46,6 +48,7 @@ export function createHttp(options: HttpOptions): Http {
   serveMethods(router, door)
   serveMcp(router, door, refuseFault)
   serveDocument(router)
+  options.metrics.serve(router)
   const streams = serveEvents(router, door)
 
   const answerError = (error: unknown): Response => {
