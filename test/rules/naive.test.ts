@@ -113,14 +113,17 @@ async function socketOf(game: Game, who: number, visits: boolean): Promise<Actor
   return player.visitor
 }
 
-const outcomeOf = (call: Asked<unknown>): Promise<string> =>
-  call.then(
+/** What a call was told. Everything is at rest: one that has no answer now waits. */
+async function outcomeOf(call: Asked<unknown>): Promise<string> {
+  if (!call.answered()) return 'waits'
+  return call.then(
     (answer) => ((answer as { state?: string }).state === 'held' ? 'held' : 'done'),
     (error: unknown) => {
       if (error instanceof BridgeError) return error.reason
       throw error
     },
   )
+}
 
 /** Makes a call ready: gives what makes it, in the world and at once in the model, and then checks what it was told. */
 async function prepare(game: Game, call: Call): Promise<() => () => Promise<void>> {
@@ -186,6 +189,7 @@ function actOn(
 /** A refusal for a circle names one: each waits for the next, and the last for its asker. */
 async function checkCircle(waitsFor: Map<string, string[]>, entry: Entry, answer: Asked<unknown>): Promise<void> {
   if (entry.outcome !== 'DEADLOCK') return
+  assert.is(await outcomeOf(answer), 'DEADLOCK')
   const refusal = await answer.then(
     () => undefined,
     (error: unknown) => error,
