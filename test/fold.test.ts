@@ -25,6 +25,7 @@ type Step =
   | { do: 'drop'; who: number; session: boolean }
   | { do: 'resume'; who: number }
   | { do: 'close'; who: number }
+  | { do: 'break'; pick: number }
   | { do: 'restart'; awayMs: number; graceful: boolean }
 
 interface Call {
@@ -115,6 +116,7 @@ const verbs = {
   'lock.acquire': ['', params({ resources: claims, waitMs, ttlMs })],
   'lock.renew': ['lock', params({ ttlMs })],
   'lock.release': ['lock', params({})],
+  'lock.downgrade': ['lock', params({})],
   'message.publish': ['', params({ to: name, text: fc.constant('hello'), contract: maybe(params(terms)), ...message })],
   'message.ack': ['message', params({ state: fc.constantFrom('injected', 'read', 'acked') })],
   'agent.update': ['', params({ note, capabilities: maybe(fc.subarray(['x', 'y'])) })],
@@ -169,6 +171,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant('drop' as const), who, session: fc.boolean() }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('resume' as const), who }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), who }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('break' as const), pick: fc.nat(9) }) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -302,6 +305,12 @@ async function play(world: World, steps: readonly Step[], keys: string[]): Promi
     } else if (step.do === 'close' && player) {
       await player.actor.call('session.close', {})
       players.delete(agent)
+    } else if (step.do === 'break') {
+      const rows = rowsOf<Lock>(world, 'locks')
+      const lockId = rows[step.pick % Math.max(1, rows.length)]?.lockId
+      const admin = world.as('root', { role: 'admin' })
+      await admin.opened
+      if (lockId !== undefined) await tryCalls([() => admin.ask('lock.break', { lockId, reason: 'none' })])
     } else if (step.do === 'restart') {
       if (step.graceful) await world.stop()
       await world.restart({ awayMs: step.awayMs })
