@@ -71,3 +71,36 @@ signals('are published over HTTP as well', async () => {
 })
 
 signals.run()
+
+const senders = suite('the wire: who sent a message')
+let other: RunningDaemon & { stop(): Promise<void> }
+
+senders.before(async () => {
+  other = await serve()
+})
+senders.after(() => other.stop())
+
+senders("a name that only the operator's token vouches for is marked, one with a token of its own is not", async () => {
+  const human = await connect(other, { agent: 'human' })
+  const { token } = await human.ask('token.create', { agent: 'codex', role: 'agent' })
+  const [claimed, proved] = [
+    await connect(other, { agent: 'codex' }),
+    await connect({ ...other, token }, { agent: 'codex' }),
+  ]
+  await claimed.ask('message.publish', { to: 'human', text: 'so it says' })
+  await proved.ask('message.publish', { to: 'human', text: 'so it is' })
+  const { items } = await human.ask('message.inbox', {})
+  assert.equal(
+    items.map(({ from, text, unverified }) => [from, text, unverified]),
+    [
+      ['codex', 'so it says', true],
+      ['codex', 'so it is', undefined],
+    ],
+  )
+  const { text } = await human.ask('agent.brief', {})
+  assert.match(text, /from codex \(agent\): "so it is"/)
+  assert.match(text, /from codex \(admin, a name that nothing vouches for\): "so it says"/)
+  for (const wire of [human, claimed, proved]) await wire.close()
+})
+
+senders.run()

@@ -65,6 +65,7 @@ const result = z.strictObject({
         messageId: true,
         from: true,
         role: true,
+        unverified: true,
         contractId: true,
         requireAck: true,
         sentAt: true,

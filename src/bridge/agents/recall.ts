@@ -177,7 +177,7 @@ export function unreadOf({ read, agent, length }: Given) {
 }
 
 function tellMessage(message: Message, length: number) {
-  const { messageId, from, role, contractId, requireAck, sentAt, threadId, parts = [] } = message
+  const { messageId, from, role, unverified, contractId, requireAck, sentAt, threadId, parts = [] } = message
   const text = cut(
     [message.text, ...parts.map((part) => part.text)].filter((said) => said !== undefined).join('\n'),
     length,
@@ -193,6 +193,7 @@ function tellMessage(message: Message, length: number) {
     messageId,
     from,
     role,
+    unverified,
     contractId,
     requireAck,
     sentAt,
@@ -200,7 +201,10 @@ function tellMessage(message: Message, length: number) {
     text,
     ...(attachments > 0 && { attachments }),
   }
-  return { text: `- ${messageId} from ${from} (${role}): ${quoted(text, length + 1)} (${about})`, value }
+  return {
+    text: `- ${messageId} from ${from} (${role}${unverified ? ', a name that nothing vouches for' : ''}): ${quoted(text, length + 1)} (${about})`,
+    value,
+  }
 }
 
 /** What concerns others' doings with its contracts and locks. Messages have a section of their own, progress a note. */

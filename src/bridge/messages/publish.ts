@@ -68,6 +68,7 @@ export const publish = command({
       messageId,
       from: ctx.caller.agent,
       role: ctx.caller.role,
+      ...(ctx.caller.unverified && { unverified: true as const }),
       ...addressed,
       topic,
       text,

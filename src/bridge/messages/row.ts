@@ -12,6 +12,10 @@ export const messageRow = z.strictObject({
   messageId: z.string(),
   from: agentName,
   role: z.enum(roles).describe("the sender's, stamped by the bridge"),
+  unverified: z
+    .literal(true)
+    .optional()
+    .describe("the sender's name was chosen by a holder of the operator's token: nothing else vouches for it"),
   to: z.array(agentName).optional().describe('the recipients, each with a receipt; absent for a topic'),
   capability: capability.optional().describe('the recipients were chosen by it'),
   topic: topicName.optional(),
@@ -33,8 +37,17 @@ export const messageRow = z.strictObject({
 
 /** What an ephemeral message is pushed as; none of it is kept. */
 export const signalRow = messageRow
-  .pick({ messageId: true, from: true, role: true, text: true, parts: true, contractId: true, sentAt: true })
-  .extend({ unverified: z.literal(true).optional(), topic: topicName })
+  .pick({
+    messageId: true,
+    from: true,
+    role: true,
+    unverified: true,
+    text: true,
+    parts: true,
+    contractId: true,
+    sentAt: true,
+  })
+  .extend({ topic: topicName })
 
 export type Signal = z.output<typeof signalRow>
 
