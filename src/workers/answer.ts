@@ -2,6 +2,7 @@ import { limits } from '../protocol/limits.js'
 import { type Account, artifactsOf } from './account.js'
 import type { Fault } from './adapter.js'
 import { ownChecks, runChecks } from './checks.js'
+import { complete } from './complete.js'
 import { type Ongoing, tellNote } from './ongoing.js'
 import { STALLED, type TurnEnd } from './turn.js'
 
@@ -32,7 +33,7 @@ export async function answer(ongoing: Ongoing, turns?: TurnEnd, account?: Accoun
   }
   if (account.outsideLocks.length > 0) tellNote(ongoing, `outside of its locks: ${some(account.outsideLocks)}`)
   const fault = faultIn(ongoing, turns, account)
-  return fault ? fail(ongoing, fault) : complete(ongoing, account)
+  return fault ? fail(ongoing, fault) : finish(ongoing, account)
 }
 
 export async function fail({ shop, contractId, attempt }: Ongoing, fault: Fault): Promise<Outcome> {
@@ -41,7 +42,7 @@ export async function fail({ shop, contractId, attempt }: Ongoing, fault: Fault)
   return { text: `failed: ${reason}: ${message}`, ...(fatal && { fatal: message }) }
 }
 
-async function complete(ongoing: Ongoing, account: Account): Promise<Outcome> {
+async function finish(ongoing: Ongoing, account: Account): Promise<Outcome> {
   const { shop, contract, contractId, attempt } = ongoing
   const { message, changed, refused, outsideLocks, usage } = account
   const runId = `${shop.runs}${contractId}/${attempt}/checks`
@@ -66,8 +67,9 @@ async function complete(ongoing: Ongoing, account: Account): Promise<Outcome> {
     ...(usage && { usage: { ...usage } }),
   }
   const note = message.slice(0, NOTE_LENGTH) || 'done'
-  await shop.client.call('contract.complete', { contractId, attempt, result, evidence, note })
-  return { text: 'is done' }
+  const outcome = await complete(ongoing, { result, evidence, note })
+  if (outcome === 'completed') return { text: 'is done' }
+  return outcome ? fail(ongoing, outcome) : answer(ongoing)
 }
 
 const some = (names: readonly string[]): string => names.slice(0, TOLD).join(', ')

@@ -124,6 +124,34 @@ scenario(asks, 'what was answered to one attempt is there for the next', async (
   assert.equal([status, inputRequests.map(({ key, answer }) => [key, answer])], ['submitted', [['branch', 'main']]])
 })
 
+scenario(
+  asks,
+  'the history shows every question, answer and piece of evidence, though the row forgets',
+  async (world) => {
+    const checks = [{ name: 'tests', command: 'c', verifier: 'other' as const }]
+    const own = await ask(world, [branch], { checks, dueAt: later(world.now(), 5_000) })
+    await world.advance(6_000)
+    await answer(world, own.contractId, { branch: 'main' })
+    const evidence = [{ check: 'tests', command: 'c', exitCode: 3 }]
+    await world.as('gemini').call('contract.verify', { contractId: own.contractId, evidence, note: 'broken' })
+    await world.as('codex').call('contract.release', own)
+    assert.equal((await world.as('codex').call('contract.accept', { contractId: own.contractId })).evidence, [])
+    const { items } = await world.as('cursor').call('contract.history', { contractId: own.contractId })
+    const changes = items.map(({ type, actor, changes }) => [
+      type.replace('contract.', ''),
+      actor,
+      Object.keys(changes),
+    ])
+    const told = new Map(changes.map(([type, actor, names]) => [type, { actor, names: names as string[] }]))
+    assert.ok(told.get('inputRequested')?.names.includes('inputRequests'))
+    assert.equal(told.get('dueDatePassed'), { actor: 'bridge', names: ['generation', 'updatedAt', 'overdue'] })
+    assert.equal([told.get('inputProvided')?.actor, told.get('verified')?.actor], ['cursor', 'gemini'])
+    assert.equal(items.find(({ type }) => type === 'contract.verified')?.note, 'broken')
+    assert.ok(told.get('verified')?.names.includes('evidence'))
+    assert.ok(items.some(({ changes }) => JSON.stringify(changes).includes('"exitCode":3')))
+  },
+)
+
 scenario(asks, 'its locks are held while it waits', async (world) => {
   const resources = [{ resource: 'file:a' }]
   const { contractId } = await ask(world, [branch], { resources })
@@ -249,6 +277,32 @@ scenario(edges, 'answers that are none', async (world) => {
   assert.equal(wrong.facts, { wrong: [{ key: 'force', schema: { type: 'boolean' } }] })
   assert.is(world.head(), head)
 })
+
+scenario(
+  edges,
+  'a contract that is full still ends, waits and is blocked: what the bridge adds is never refused',
+  async (world) => {
+    const full = { metadata: { fill: 'x'.repeat(limits.contractBytes - 1_600) } }
+    const { id: first } = await world.as('cursor').call('contract.create', { title: 'first' })
+    const terms = { title: 'full', ...full, dependsOn: [first], dueAt: later(world.now(), 5_000), maxAttempts: 1 }
+    const { id: contractId } = await world.as('cursor').call('contract.create', terms)
+    await refused(
+      world.as('cursor').call('contract.update', { contractId, description: 'x'.repeat(1_600) }),
+      'TOO_LARGE',
+    )
+    await world.as('cursor').call('contract.cancel', { contractId: first })
+    await world.advance(6_000)
+    const { stuckOn, overdue } = await get(world, contractId)
+    assert.equal([stuckOn?.[0]?.status, overdue], ['canceled', true])
+    const { id: second } = await world.as('cursor').call('contract.create', { title: 'full', ...full, maxAttempts: 1 })
+    const own = await workAt(world, second)
+    const big = { key: 'k', prompt: 'p'.repeat(2_000) }
+    await refused(world.as('codex').call('contract.requestInput', { ...own, requests: [big] }), 'TOO_LARGE')
+    await world.as('codex').call('contract.requestInput', { ...own, requests: [branch], deadlineMs: 1_000 })
+    await world.advance(1_001)
+    assert.is((await get(world, second)).error?.reason, 'INPUT_TIMEOUT')
+  },
+)
 
 scenario(edges, 'an answer too large for the contract is refused, and it waits on', async (world) => {
   const { contractId } = await ask(world, [branch])

@@ -56,6 +56,37 @@ for (const kind of agentKinds) {
   })
 }
 
+work('what another agent has to verify is waited for; what it finds wrong is mended', async ({ scene }) => {
+  await scene.worker('claude')
+  const checks = [{ name: 'review', command: 'read it', verifier: 'other' as const }]
+  const id = await scene.offer({ checks, do: [{ say: 'done' }], again: [{ say: 'done better' }] })
+  const verify = async (attempt: number, exitCode: number) => {
+    await until(async () => {
+      const { statusMessage, ...contract } = await scene.human.call('contract.get', { contractId: id })
+      return contract.attempt === attempt && (statusMessage?.includes('another agent to verify: review') ?? false)
+    }, 'the worker to wait')
+    const evidence = [{ check: 'review', command: 'read it', exitCode }]
+    await scene.human.call('contract.verify', { contractId: id, attempt, evidence })
+  }
+  await verify(1, 1)
+  await verify(2, 0)
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.equal([done.status, done.attempt], ['completed', 2])
+  assert.match(done.attempts[0]?.note ?? '', /it failed: review/)
+})
+
+work('while it waits to be verified it can be canceled', async ({ scene }) => {
+  await scene.worker('claude')
+  const checks = [{ name: 'review', command: 'read it', verifier: 'other' as const }]
+  const id = await scene.offer({ checks, do: [{ say: 'done' }] })
+  await until(async () => {
+    const { statusMessage } = await scene.human.call('contract.get', { contractId: id })
+    return statusMessage?.includes('another agent to verify') ?? false
+  }, 'the worker to wait')
+  await scene.human.call('contract.cancel', { contractId: id })
+  assert.is((await scene.reach(id, 'canceled', 'failed')).attempts[0]?.outcome, 'canceled')
+})
+
 work('what failed is tried again, told of, and summed', async ({ scene }) => {
   await scene.worker('claude')
   const id = await scene.offer({

@@ -1,0 +1,47 @@
+import type { ParamsOf } from '../bridge/index.js'
+import { CallError } from '../client/node.js'
+import type { Fault } from './adapter.js'
+import { type Ongoing, tellNote } from './ongoing.js'
+
+/** How long a verification is listened for before it is looked whether the attempt is to go on, ms. */
+const LISTEN_MS = 2_000
+
+/**
+ * Completes the contract. What another agent has to verify first is waited for: the work itself is done. Gives the fault
+ * that a verifier found, or nothing when the attempt was halted meanwhile.
+ */
+export async function complete(
+  ongoing: Ongoing,
+  completion: Omit<ParamsOf<'contract.complete'>, 'contractId' | 'attempt'>,
+): Promise<'completed' | Fault | undefined> {
+  const { shop, contractId, attempt } = ongoing
+  for (let told = false; ongoing.halt === undefined; told = true) {
+    try {
+      await shop.client.call('contract.complete', { contractId, attempt, ...completion })
+      return 'completed'
+    } catch (error) {
+      const { failing, unverified } = verdictIn(error)
+      if (failing.length > 0) {
+        const message = `Another agent ran what it was to verify, and it failed: ${failing.join(', ')}.`
+        return { reason: 'CHECKS_FAILED', message, retryable: true }
+      }
+      if (!told) tellNote(ongoing, `done, and waits for another agent to verify: ${unverified.join(', ')}`)
+      const types = ['contract.verified']
+      await shop.client.call('event.read', { after: 'latest', contractId, types, waitMs: LISTEN_MS })
+    }
+  }
+  return undefined
+}
+
+interface Verdict {
+  failing: string[]
+  unverified: string[]
+}
+
+/** What a refusal to complete says of the checks that are another agent's. @throws any other refusal */
+function verdictIn(error: unknown): Verdict {
+  if (!(error instanceof CallError) || error.reason !== 'CHECKS_FAILED') throw error
+  const { missing, failing, unverified } = error.data as unknown as Verdict & { missing: string[] }
+  if (missing.length > 0) throw error
+  return { failing, unverified }
+}
