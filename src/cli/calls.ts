@@ -33,7 +33,7 @@ function addCall(parent: Command, method: Method): void {
   const command = parent.command(commandOf(method)[1]).description(inFlags(method.summary, method))
   const params = paramsOf(method)
   for (const param of params) {
-    for (const option of param.options) command.addOption(option)
+    for (const option of [param, ...param.fields].flatMap(({ options }) => options)) command.addOption(option)
     const { positional, variadic } = param
     if (positional) command.argument(variadic ? `[${positional}...]` : `[${positional}]`)
   }
@@ -49,6 +49,16 @@ function addCall(parent: Command, method: Method): void {
   })
 }
 
+/** An object from the options of its fields; undefined when none is given. */
+function readFields(options: Record<string, unknown>, { fields }: Param): Record<string, unknown> | undefined {
+  const found = fields.flatMap(({ name, options: [option], read }): [string, unknown][] => {
+    const given = options[option!.attributeName()] as string[] | boolean | undefined
+    if (given === undefined) return []
+    return [[name, typeof given === 'boolean' ? given : read(given)]]
+  })
+  return found.length > 0 ? Object.fromEntries(found) : undefined
+}
+
 function readParams(command: Command, method: Method, params: readonly Param[]): Record<string, unknown> {
   const options = command.opts()
   const positionals = params.filter(({ positional }) => positional)
@@ -59,6 +69,11 @@ function readParams(command: Command, method: Method, params: readonly Param[]):
     } = param
     const given = options[option!.attributeName()]
     const argument = command.processedArgs[positionals.indexOf(param)]
+    const fields = readFields(options, param)
+    if (fields)
+      return given === undefined
+        ? [[name, fields]]
+        : fail('usage', `${option!.long} is given as JSON and by its fields.`)
     const texts = given ?? (argument === undefined ? undefined : [argument].flat())
     if (texts === undefined || texts.length === 0) return []
     if (given !== undefined && argument !== undefined && argument.length > 0) {

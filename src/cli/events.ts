@@ -52,8 +52,16 @@ const telling: Record<string, (value: unknown) => string> = {
   owner: (value) => `owner ${value}`,
   holder: (value) => `holder ${value}`,
   attempt: (value) => `attempt ${value}`,
-  progress: (value) => brief('progress', value),
+  progress: (value) => progressBar(Number(value)),
   presence: String,
+}
+
+const BAR_WIDTH = 10
+
+/** How far it is, as far as the eye can see. */
+function progressBar(progress: number): string {
+  const full = Math.round(progress * BAR_WIDTH)
+  return `${'█'.repeat(full)}${'░'.repeat(BAR_WIDTH - full)} ${brief('progress', progress)}`
 }
 
 /** Fields beside the row that say nothing to people. */

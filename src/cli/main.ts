@@ -1,7 +1,10 @@
 import { Command, CommanderError } from 'commander'
 import { product } from '../protocol/version.js'
+import { addAnswer } from './answer.js'
 import { addCalls } from './calls.js'
+import { addCompletion } from './completion.js'
 import { addDashboard } from './dashboard.js'
+import { addExamples } from './examples.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
 import { addStatus, addStop } from './life.js'
@@ -60,12 +63,16 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addStop(program)
   addStatus(program)
   addWatch(program)
+  addAnswer(program)
   addDashboard(program)
   program.commandsGroup('Agents:')
   addInstall(addServe(program))
   addWork(program)
   program.commandsGroup('Calls:')
   addCalls(program)
+  program.commandsGroup('Help:')
+  addCompletion(program)
+  addExamples(program)
   return program
 }
 

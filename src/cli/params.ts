@@ -28,6 +28,8 @@ export interface Param {
   /** The positional takes any number. */
   variadic: boolean
   required: boolean
+  /** Of an object: its own fields, each an option such as `--error-reason`, to be given instead of JSON. */
+  fields: Param[]
   /** From the texts given, one for each time the option was. @throws Failure for what is no such value */
   read(texts: string[]): unknown
 }
@@ -36,26 +38,40 @@ export const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) =
 
 export function paramsOf(method: Method): Param[] {
   const schema = z.toJSONSchema(method.params, { io: 'input', unrepresentable: 'any' }) as Schema
+  return paramsIn(schema, method)
+}
+
+function paramsIn(schema: Schema, method: Method, prefix = ''): Param[] {
   const properties = schema.properties ?? {}
   return Object.entries(properties).map(([name, property]) => {
     const required = schema.required?.includes(name) ?? false
     const value = plain(property)
     const variadic = value.type === 'array'
     const alias = variadic && !(singular(name) in properties) ? singular(name) : name
-    const flags = [...new Set([alias, name])].map((flag) => `--${kebab(flag)}`)
-    const positional = required && /Ids?$|^query$/.test(name) ? kebab(alias) : undefined
-    const need = required ? [positional ? 'required, here or as an argument' : 'required'] : []
+    const flags = [...new Set([alias, name])].map((flag) => `--${prefix}${kebab(flag)}`)
+    const positional = required && prefix === '' && /Ids?$|^query$/.test(name) ? kebab(alias) : undefined
+    const own = isFlat(value) ? `, or --${kebab(name)}-...` : ''
+    const need = required ? [positional ? 'required, here or as an argument' : `required${own}`] : []
     const text = inFlags([...describe(property, value), ...need].join('; '), method)
     return {
       name,
       required,
       variadic,
       options: optionsOf(flags.join(', '), value, text),
+      fields: isFlat(value) ? paramsIn(value, method, `${kebab(name)}-`) : [],
       ...(positional && { positional }),
       read: (texts) => readTexts(value, texts, flags[0]!),
     }
   })
 }
+
+/** An object whose fields can each be written as one text. */
+const isFlat = ({ type, properties }: Schema): boolean =>
+  type === 'object' &&
+  properties !== undefined &&
+  Object.values(properties).every(
+    ({ type }) => type !== undefined && ['string', 'number', 'integer', 'boolean'].includes(type),
+  )
 
 /** What a method says of itself, with its parameters named as they are typed here. */
 export const inFlags = (text: string, { params }: Method): string =>
@@ -72,11 +88,16 @@ function singular(name: string): string {
   return /[^su]s$/.test(name) ? name.slice(0, -1) : name
 }
 
+/** What the values of an option can be, for completion; what else there is, such as another spelling, the bridge judges. */
+export const choicesOf = new WeakMap<Option, readonly string[]>()
+
 function optionsOf(flags: string, value: Schema, text: string): Option[] {
   if (value.type === 'boolean') {
     return [new Option(flags, text), new Option(flags.replace('--', '--no-'), `the contrary of ${flags}`)]
   }
   const option = new Option(`${flags} <${placeholder(value)}>`, text)
+  const choices = (value.items ?? value).enum
+  if (choices) choicesOf.set(option, choices.map(String))
   // The last one wins for a single value, as for every other option; a list takes them all.
   return [
     option.argParser((given: string, before: string[] = []) => (value.type === 'array' ? [...before, given] : [given])),

@@ -276,6 +276,8 @@ export interface ToolTerms {
   description?: string
   /** Parameters left out, for they take much to explain and a model rarely needs them. */
   omit?: readonly string[]
+  /** The fields of the answer that are told; all unless named. */
+  only?: readonly string[]
   /** The answer is wanted whole; else only what is short of it. */
   whole?: true
   /** A wait for it may outlast the tool's call, and the answer is told later. */

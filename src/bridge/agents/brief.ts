@@ -104,7 +104,7 @@ export const brief = query({
   errors: ['CURSOR_EXPIRED', 'EPOCH_CHANGED', 'CURSOR_AHEAD'],
   mcp: {
     common: true,
-    whole: true,
+    only: ['text', 'cursor'],
     description:
       'Where you stand: your contracts, answers, locks, unread messages. Call it first, and when you lost context.',
   },

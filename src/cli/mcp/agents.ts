@@ -73,7 +73,7 @@ export const targets: Record<Kind, Target> = {
     user: () => join(homedir(), '.gemini', 'settings.json'),
     servers: 'mcpServers',
     entry: (launch) => ({ ...launch, trust: true }),
-    hint: 'Start Gemini anew.',
+    hint: 'Gemini reads the configuration of a repository only where it trusts the folder. Start it anew.',
   },
 }
 

@@ -57,7 +57,7 @@ export async function readNews(port: Port, desk: Desk, signal?: AbortSignal): Pr
   const missed = events.length - told.length
   return [
     ...late,
-    ...(missed > 0 ? [{ todo: `${missed} older news are left out: look at your contracts with contract_get.` }] : []),
+    ...(missed > 0 ? [{ todo: `${missed} older news are left out: agent_brief has what matters.` }] : []),
     ...told,
   ]
 }
@@ -81,7 +81,7 @@ async function readEvents(port: Port, desk: Desk, signal: AbortSignal | undefine
       if (cursor === head) return found
     } catch (error) {
       if (!(error instanceof BridgeError) || error.facts.head === undefined) throw error
-      // The log was trimmed or is another: what was missed is in the rows, and agents can look.
+      // The log was trimmed or is another: what was missed is in the rows, and agent_brief tells it.
       desk.cursor = String(error.facts.head)
       return found
     }

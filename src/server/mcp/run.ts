@@ -141,10 +141,13 @@ function undoLate(port: Port, { name }: Method, call: Promise<unknown>): void {
   call.then(undo).catch(() => {})
 }
 
+const pick = (fields: Fields, names: readonly string[]): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([name]) => names.includes(name)))
+
 function present({ name, kind, mcp, params }: Method, answer: unknown): Fields {
   const isList = 'page' in params.shape
   const whole = mcp?.whole ?? (kind === 'query' && !isList)
-  const shaped = shape(answer, whole)
+  const shaped = shape(mcp?.only ? pick(answer as Fields, mcp.only) : answer, whole)
   return answer === null && name === 'contract.next'
     ? { ...shaped, todo: 'Nothing is ready for you. Call wait: it tells of new offers.' }
     : shaped

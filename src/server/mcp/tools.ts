@@ -73,7 +73,7 @@ function describe({ name, kind, summary, params, result, mcp = {} }: Method): To
     name: toolName(name),
     description: mcp.description ?? summary,
     inputSchema: inputSchema(params, ['idempotencyKey', ...(mcp.omit ?? [])]),
-    outputSchema: outputSchema(result, isTold),
+    outputSchema: outputSchema(result, (field) => isTold(field) && (mcp.only?.includes(field) ?? true)),
     annotations: annotationsOf(kind, mcp),
   }
 }
