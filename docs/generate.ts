@@ -14,6 +14,7 @@ import { messageRow } from '../src/bridge/messages/row.js'
 import { tokenRow } from '../src/bridge/tokens.js'
 import { errors } from '../src/protocol/errors.js'
 import { limits } from '../src/protocol/limits.js'
+import { toolsOf } from '../src/server/mcp/tools.js'
 
 export const contractsFile = join(import.meta.dirname, '..', 'CONTRACTS.md')
 
@@ -35,6 +36,11 @@ const TABLES: Record<string, () => string> = {
     table(
       ['limit', 'value'],
       Object.entries(limits).map(([name, value]) => [`\`${name}\``, `${value}`]),
+    ),
+  tools: () =>
+    table(
+      ['tool', 'what a model is told'],
+      toolsOf('default').map(({ name, description = '' }) => [`\`${name}\``, description]),
     ),
   event: () => fieldTable(eventSchema),
   contract: () => fieldTable(contractRow),

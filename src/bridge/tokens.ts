@@ -96,6 +96,7 @@ const revoke = command({
   params: { tokenId: id },
   result: z.strictObject({ tokenId: z.string() }),
   errors: ['NOT_FOUND'],
+  mcp: { destructive: true, idempotent: true },
   run(tx, { tokenId }) {
     const token =
       tx.get(tokens, tokenId) ?? refuse('NOT_FOUND', 'No token has that id, or it was revoked.', { tokenId })

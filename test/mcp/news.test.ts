@@ -214,6 +214,9 @@ news('what others do with its contracts is told once, what it does itself is not
   )
   assert.equal([told[1]?.contractId, told[1]?.title, told[1]?.note], [id, 'Delegated', 'all green'])
   assert.is((await codex.ask('agent_list')).news, undefined)
+  const own = await codex.ask('contract_create', { title: 'Not needed after all', assignee: 'cursor' })
+  await codex.ask('contract_set_status', { contractId: own.id, status: 'canceled' })
+  assert.is((await codex.ask('agent_list')).news, undefined)
 })
 
 news('an owner hears that it is to stop', async ({ agent, wire }) => {
