@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { limits } from '../protocol/limits.js'
 import { type Noun, type QueryContext, query, type Read } from '../protocol/method.js'
 import { type Instant, later } from '../protocol/time.js'
+import { agents } from './agents/row.js'
 import { type Contract, concernOf, contracts, FAILED, inputRequestParam, WAITING } from './contracts/row.js'
 import {
   agentName,
@@ -19,9 +20,9 @@ import { expiryOf, type Message, messages, OVERDUE, owing } from './messages/row
 /** One thing that waits for a person. */
 export const attentionItem = z.strictObject({
   kind: z
-    .enum(['input', 'overdue', 'stalled', 'broken', 'blocked', 'failed', 'ack'])
+    .enum(['action', 'input', 'overdue', 'stalled', 'broken', 'blocked', 'failed', 'ack'])
     .describe(
-      '`input`: a question is open; `overdue`: past its `dueAt`; `stalled`: nothing is heard of an attempt; `broken`: an attempt lost a lock, and nobody has taken the contract since; `blocked`: it waits for one that ended otherwise than completed; `failed`: for good; `ack`: an acknowledgement is overdue',
+      '`action`: an agent says that it cannot go on alone; `input`: a question is open; `overdue`: past its `dueAt`; `stalled`: nothing is heard of an attempt; `broken`: an attempt lost a lock, and nobody has taken the contract since; `blocked`: it waits for one that ended otherwise than completed; `failed`: for good; `ack`: an acknowledgement is overdue',
     ),
   contractId: z.string().optional(),
   messageId: z.string().optional(),
@@ -136,7 +137,16 @@ const owed: Source = (read, _ctx, [since, id], limit) =>
     .sort((a, b) => compare({ ...a, since: a.item.since, source: 0 }, { ...b, since: b.item.since, source: 0 }))
     .slice(0, limit)
 
-const sources: readonly Source[] = [waiting, failed, owed]
+/** It said so itself, with agent.update; one that has gone since waits for nobody. */
+const stuck: Source = (read, _ctx, [since, id], limit) =>
+  read
+    .find(agents, { where: { attention: { from: '' } }, order: ['attention'], after: [since, id], limit })
+    .map(({ agent, note, presenceAt, lastSeenAt }) => {
+      const text = `${agent} needs somebody to act${note === undefined ? '' : `: ${quoted(note)}`}`
+      return { id: agent, item: { kind: 'action', agent, since: presenceAt ?? lastSeenAt, default: 'it waits', text } }
+    })
+
+const sources: readonly Source[] = [waiting, failed, owed, stuck]
 
 function contractItem(contract: Contract): Omit<Placed, 'source'> {
   const { id, title, owner, error, attempts } = contract

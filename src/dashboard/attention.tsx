@@ -7,6 +7,7 @@ import type { Attention } from './rows.js'
 import { count, duration } from './words.js'
 
 const kinds: Record<Attention['kind'], string> = {
+  action: 'cannot go on alone',
   input: 'asks you',
   overdue: 'overdue',
   stalled: 'gone quiet',
@@ -32,7 +33,7 @@ export function AttentionList() {
       ) : (
         <ul class="attention-list">
           {attention.map((item) => (
-            <li key={`${item.kind} ${item.contractId} ${item.messageId}`}>
+            <li key={`${item.kind} ${item.contractId ?? item.messageId ?? item.agent}`}>
               <AttentionItem item={item} />
             </li>
           ))}

@@ -186,6 +186,22 @@ scenario(attention, 'an acknowledgement that is overdue, until it comes', async 
   assert.equal(await list(world), [])
 })
 
+scenario(attention, 'an agent that says it cannot go on alone, until it says otherwise or has gone', async (world) => {
+  const codex = world.as('codex')
+  await codex.call('agent.update', { presence: 'requires_action', note: 'may I run npm install?' })
+  const since = world.now()
+  await world.advance(1_000)
+  await codex.call('agent.update', { presence: 'requires_action' })
+  const text = 'codex needs somebody to act: "may I run npm install?"'
+  assert.equal(await list(world), [{ kind: 'action', agent: 'codex', since, default: 'it waits', text }])
+  await codex.call('agent.update', { presence: 'running' })
+  assert.equal(await list(world), [])
+  await codex.call('agent.update', { presence: 'requires_action' })
+  assert.equal(await kinds(world), ['action'])
+  await codex.drop()
+  assert.equal(await list(world), [])
+})
+
 /** One of each kind, some at the same instant. */
 async function everything(world: World): Promise<void> {
   const dueAt = later(world.now(), 1_000)
@@ -201,6 +217,7 @@ async function everything(world: World): Promise<void> {
     await world.as('cursor').call('message.publish', params)
   }
   await working(world)
+  await world.as('codex').call('agent.update', { presence: 'requires_action' })
   await world.advance(limits.stalledMs)
 }
 
@@ -209,13 +226,13 @@ scenario(attention, 'the oldest first, in pages of any size, each once', async (
   const human = world.as('human', { role: 'observer' })
   const whole = (await human.call('attention.list', {})).items
   assert.equal(whole.map(({ kind }) => kind).sort(), [
-    ...['ack', 'ack', 'failed', 'failed', 'input', 'input', 'overdue', 'overdue', 'stalled'],
+    ...['ack', 'ack', 'action', 'failed', 'failed', 'input', 'input', 'overdue', 'overdue', 'stalled'],
   ])
   assert.equal(
     whole,
     [...whole].sort((a, b) => (a.since < b.since ? -1 : a.since > b.since ? 1 : 0)),
   )
-  for (const limit of [1, 2, 3, 4, 8, 9]) {
+  for (const limit of [1, 2, 3, 4, 9, 10]) {
     const seen: Item[] = []
     let page: string | undefined
     let pages = 0
@@ -226,7 +243,7 @@ scenario(attention, 'the oldest first, in pages of any size, each once', async (
       pages++
     } while (page)
     assert.equal(seen, whole, `limit ${limit}`)
-    assert.is(pages, Math.ceil(9 / limit))
+    assert.is(pages, Math.ceil(10 / limit))
   }
 })
 
@@ -237,10 +254,11 @@ scenario(attention, 'it is as durable as what it is about', async (world) => {
   await list(world)
   assert.is(world.head(), head, 'looking writes nothing')
   await world.restart()
+  // Who has lost its session waits for nobody until it is back.
   const after = await list(world)
   assert.equal(
     after.map(({ kind, contractId, since }) => [kind, contractId, since]),
-    before.map(({ kind, contractId, since }) => [kind, contractId, since]),
+    before.filter(({ kind }) => kind !== 'action').map(({ kind, contractId, since }) => [kind, contractId, since]),
   )
 })
 

@@ -82,7 +82,9 @@ const update = command({
     const agent = tx.get(row.agents, ctx.caller.agent)!
     const next = {
       ...agent,
-      ...(presence !== undefined && agent.presence !== 'offline' && { presence }),
+      ...(presence !== undefined &&
+        agent.presence !== 'offline' &&
+        agent.presence !== presence && { presence, presenceAt: ctx.now }),
       ...(note !== undefined && { note }),
       ...(capabilities !== undefined && { capabilities }),
       lastSeenAt: ctx.now,

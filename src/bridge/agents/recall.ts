@@ -46,13 +46,12 @@ export const offeredTo = ({ read, agent, length }: Given) =>
     tellContract(contract, length),
   )
 
-export const createdBy = ({ read, agent, length }: Given) =>
-  few(
-    findContracts(read, { where: { creator: agent, status: inFlight }, order: ['-id'] }).filter(
-      ({ owner }) => owner !== agent,
-    ),
-    (contract) => tellContract(contract, Math.floor(length / 2)),
-  )
+export function createdBy({ read, agent, length }: Given) {
+  const rows = findContracts(read, { where: { creator: agent, status: inFlight }, order: ['-id'] })
+  const others = rows.filter(({ owner }) => owner !== agent)
+  const told = few(others, (contract) => tellContract(contract, Math.floor(length / 2)))
+  return { ...told, open: rows.length > limits.briefRows }
+}
 
 function tellContract(contract: Contract, length: number) {
   const { id: contractId, createdBy, owner, status, priority, attempt, progress, dueAt, cancelRequestedAt } = contract

@@ -191,6 +191,7 @@ function put(
   const online = next.sessions.some(({ state }) => state === 'connected')
   if (!online) next.presence = 'offline'
   else if (next.presence === 'offline') next.presence = 'idle'
+  if (next.presence !== agent.presence) next.presenceAt = ctx.now
   const kept = new Set(next.sessions.map(({ session }) => session))
   const secret = beside.secret ?? tx.secret(agents, agent.agent) ?? {}
   return tx.put(def, next, {
