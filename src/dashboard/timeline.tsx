@@ -22,7 +22,7 @@ const goTo = (route: Route) => location.replace(hrefOf(route))
 export function Timeline({ route, narrow }: { route: TimelineRoute; narrow: boolean }) {
   const { model } = useApp()
   const [opened, setOpened] = useState<Line>()
-  const { lines, older, done } = useLines(route)
+  const { lines, older, end } = useLines(route)
   const draw = useCallback((line: Line) => <TimelineRow line={line} onOpen={setOpened} />, [])
   return (
     <div class="view timeline">
@@ -38,10 +38,11 @@ export function Timeline({ route, narrow }: { route: TimelineRoute; narrow: bool
         keyOf={keyOf}
         draw={draw}
         onEnd={older}
-        empty={<Empty title={done ? 'No event passes this filter.' : 'Reading the log…'} />}
+        empty={<Empty title={end ? 'No event passes this filter.' : 'Reading the log…'} />}
       />
       <p class="sub foot" role="status">
-        {count(lines.length)} shown{done ? ', back to the beginning of the log' : ''}
+        {count(lines.length)} shown{end === 'beginning' && ', back to the beginning of the log'}
+        {end === 'enough' && '; what is older is found with the slider'}
         {model.connection.state !== 'open' && ', not live: the daemon is away'}
       </p>
       {opened && <EventDialog line={opened} onClose={() => setOpened(undefined)} />}
@@ -77,10 +78,10 @@ function useLines(route: TimelineRoute) {
   const past = kept?.view === view && (after !== undefined || kept.began >= begin) ? kept : undefined
   const reached = past?.reached ?? begin
   const earliest = status ? seqOf(status.earliest) : 0
-  const done = reached <= earliest || (past?.lines.length ?? 0) > OLDER_MAX
+  const end = reached <= earliest ? 'beginning' : (past?.lines.length ?? 0) > OLDER_MAX ? 'enough' : undefined
 
   const older = useCallback(async () => {
-    if (!client || head === undefined || done || reading.current === view) return
+    if (!client || head === undefined || end !== undefined || reading.current === view) return
     reading.current = view
     try {
       const wanted = { types: typesOf(nouns), contractId: contract, passes }
@@ -92,14 +93,14 @@ function useLines(route: TimelineRoute) {
     } finally {
       if (reading.current === view) reading.current = undefined
     }
-  }, [view, done, reached])
+  }, [view, end, reached])
 
   const live = useMemo(
     () => (after === undefined ? state.lines.filter(passes) : []),
     [state.versions.lines, after, passes],
   )
   const lines = useMemo(() => [...(past?.lines ?? []), ...live].reverse(), [past, live])
-  return { lines, older, done }
+  return { lines, older, end }
 }
 
 /** The way through time: a slider over the whole log, and back to what happens now. */
