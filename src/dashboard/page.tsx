@@ -40,8 +40,7 @@ function Page({ model }: { model: Model }) {
   redraw = () => setDrawn((before) => before + 1)
   useEffect(() => {
     const timer = setInterval(() => document.hidden || redraw(), TICK_MS)
-    // A new link in the same tab lets in anew.
-    const follow = () => (parseInvitation(location.hash) ? location.reload() : setRoute(parseRoute(location.hash)))
+    const follow = () => setRoute(parseRoute(location.hash))
     addEventListener('hashchange', follow)
     return () => {
       clearInterval(timer)
@@ -116,6 +115,8 @@ const actor =
     }
   }
 
+// A new link in the same tab lets in anew.
+addEventListener('hashchange', () => parseInvitation(location.hash) && location.reload())
 // Taken out of the browser's cache of pages, it would be without its session.
 addEventListener('pageshow', ({ persisted }) => persisted && location.reload())
 
