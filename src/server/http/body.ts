@@ -46,6 +46,6 @@ function readBytes(incoming: IncomingMessage): Promise<Buffer> {
     }
     incoming.on('data', take)
     incoming.once('end', () => resolve(Buffer.concat(chunks)))
-    incoming.once('error', reject)
+    incoming.once('error', () => reject(new WrongRequest(400, 'The body broke off.')))
   })
 }
