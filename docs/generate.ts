@@ -32,6 +32,7 @@ const TABLES: Record<string, () => string> = {
         summary,
       ]),
     ),
+  routes: routeTable,
   limits: () =>
     table(
       ['limit', 'value'],
@@ -103,6 +104,21 @@ function methodTables(): string {
       return [head, ...(given.length > 0 ? ['', ...given] : []), '', `Answers ${answers}.`].join('\n')
     })
     .join('\n')
+}
+
+/** The routes that methods have of their own. */
+function routeTable(): string {
+  const rows = [...methods.values()].flatMap(({ name, http }) => {
+    if (!http) return []
+    const { method, path, status = 200, location, etag, ifMatch } = http
+    const told = [
+      etag && `\`ETag\` is \`${etag}\``,
+      ifMatch && `\`If-Match\` is \`${ifMatch}\``,
+      location && '`Location`',
+    ]
+    return [[`\`${method} ${path}\``, `\`${name}\``, `${status}`, told.filter((text) => text).join(', ')]]
+  })
+  return table(['route', 'method', 'answers', 'headers'], rows)
 }
 
 function eventTable(): string {

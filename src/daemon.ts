@@ -173,7 +173,7 @@ function serveWorkspace(name: string, { home, logger, door, metrics, retention }
   engine.signals.on('committed', door.committed)
   engine.signals.on('committed', tail.committed)
   engine.signals.on('signalled', tail.signalled)
-  engine.signals.on('turned', (turn) => metrics.turned(name, turn))
+  engine.signals.on('turned', metrics.turnsOf(name))
   engine.signals.on('failed', () => {
     opened.failed = true
   })

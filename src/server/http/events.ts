@@ -69,6 +69,8 @@ function follow(
   const response = request.env.outgoing
   const stream = { response, unread: 0 }
   const visitor = door.visit(request.get('grant'), whoOf(request), peerOf(response))
+  // Without a listener an error of one connection would end the process; `close` follows in any case.
+  response.on('error', () => {})
   response.on('drain', () => {
     // It reads, however slowly.
     stream.unread = 0
@@ -98,6 +100,8 @@ function follow(
 const peerOf = (response: ServerResponse): Peer => ({
   form: streamForm,
   push(head, rest) {
+    // A bookmark may still come for one that is being ended.
+    if (response.writableEnded) return
     if (head !== '') response.write(head)
     if (rest !== undefined) response.write(rest)
   },
@@ -109,7 +113,7 @@ const peerOf = (response: ServerResponse): Peer => ({
 function beat(streams: Iterable<Stream>, everyMs: number): void {
   for (const stream of streams) {
     const { response } = stream
-    if (response.writableLength === 0) {
+    if (response.writableLength === 0 && !response.writableEnded) {
       stream.unread = 0
       response.write(':\n\n')
     } else if (++stream.unread * everyMs > limits.unreadMs) response.destroy()

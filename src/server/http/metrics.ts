@@ -10,8 +10,8 @@ import type { Router } from './router.js'
 export interface Metrics {
   /** A call was answered. */
   called(method: string, outcome: Outcome): void
-  /** A workspace's writer has committed a batch. */
-  turned(workspace: string, turn: Turn): void
+  /** Told of each batch that the workspace's writer commits. */
+  turnsOf(workspace: string): (turn: Turn) => void
   /** `GET /metrics`. */
   serve(router: Router): void
 }
@@ -49,10 +49,13 @@ export function createMetrics(options: MetricsOptions): Metrics {
   let began = false
   return {
     called: (method, outcome) => calls(method, 'refusal' in outcome ? outcome.refusal.reason : 'ok'),
-    turned(workspace, { commands, happened, commitMs }) {
-      batches.observe({ workspace }, commands)
-      commits.observe({ workspace }, commitMs / 1_000)
-      for (const { type } of happened) events(workspace, type)
+    turnsOf(workspace) {
+      const [batch, commit] = [batches.labels(workspace), commits.labels(workspace)]
+      return ({ commands, happened, commitMs }) => {
+        batch.observe(commands)
+        commit.observe(commitMs / 1_000)
+        for (const { type } of happened) events(workspace, type)
+      }
     },
     serve(router) {
       router.shut('/metrics', {

@@ -33,8 +33,9 @@ function keyed(request: Request, { batch, items }: Frame): void {
 
 /** @throws BridgeError when the caller may not come in */
 function exchange(door: Door, request: Request, frame: Frame): Promise<string | undefined> {
-  const visitor = door.visit(request.get('grant'), whoOf(request))
   const { signal } = request.req.raw
+  if (signal.aborted) return Promise.resolve(undefined)
+  const visitor = door.visit(request.get('grant'), whoOf(request))
   return new Promise((resolve) => {
     const leave = () => {
       visitor.closed()
