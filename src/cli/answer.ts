@@ -130,6 +130,8 @@ async function ask(contract: Contract, open: readonly Question[], { page }: Term
   if (!process.stdin.isTTY) fail('usage', 'Standard input is no terminal: give the answers with --set key=answer.')
   const { paint } = page
   const lines = createInterface({ input: process.stdin, output: process.stderr })
+  const ended = new AbortController()
+  lines.once('SIGINT', () => lines.close()).once('close', () => ended.abort())
   const answers: Answers = {}
   const say = (line: string) => void process.stderr.write(`${line}\n`)
   try {
@@ -138,10 +140,13 @@ async function ask(contract: Contract, open: readonly Question[], { page }: Term
       for (const line of printableLines(question.prompt)) say(`  ${paint('dim', '|')} ${line}`)
       if (question.schema) say(`  ${paint('dim', printableJson(question.schema))}`)
       const fallback = question.default === undefined ? '' : ` [${printableJson(question.default)}]`
-      const text = await lines.question(`  ${printable(question.key)}${fallback}: `)
+      const text = await lines.question(`  ${printable(question.key)}${fallback}: `, ended)
       if (text !== '') answers[question.key] = readAnswer(question, text)
       else if (question.default !== undefined) answers[question.key] = question.default
     }
+  } catch (error) {
+    if (!ended.signal.aborted) throw error
+    fail('usage', 'The answers were broken off: nothing was sent.')
   } finally {
     lines.close()
   }

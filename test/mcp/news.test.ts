@@ -7,6 +7,7 @@ import { BridgeError } from '../../src/protocol/errors.js'
 import { createDesk, type Port, Unreachable } from '../../src/server/mcp/index.js'
 import { readNews } from '../../src/server/mcp/news.js'
 import { runTool, type Seat } from '../../src/server/mcp/run.js'
+import { wait } from '../../src/server/mcp/wait.js'
 import { connect, type RunningDaemon, serve, until, type Wire } from '../socket.js'
 
 type Fields = Record<string, unknown>
@@ -215,8 +216,7 @@ news('what others do with its contracts is told once, what it does itself is not
   assert.equal([told[1]?.contractId, told[1]?.title, told[1]?.note], [id, 'Delegated', 'all green'])
   assert.is((await codex.ask('agent_list')).news, undefined)
   const own = await codex.ask('contract_create', { title: 'Not needed after all', assignee: 'cursor' })
-  await codex.ask('contract_set_status', { contractId: own.id, status: 'canceled' })
-  assert.is((await codex.ask('agent_list')).news, undefined)
+  assert.is((await codex.ask('contract_set_status', { contractId: own.id, status: 'canceled' })).news, undefined)
 })
 
 news('an owner hears that it is to stop', async ({ agent, wire }) => {
@@ -246,6 +246,24 @@ news('news that were trimmed away are not asked for for ever', async () => {
   assert.equal(await readNews(port, desk), [])
   assert.equal(await readNews(port, desk), [])
   assert.equal(asked, ['a-1', 'a-9'])
+})
+
+news('messages whose wait was cancelled before its answer are not taken for read', async () => {
+  const own = new AbortController()
+  const port: Port = {
+    lasting: true,
+    agent: () => 'codex',
+    async call(method) {
+      if (method === 'message.ack') own.abort()
+      if (method === 'message.inbox') return { items: [{ messageId: 'msg_1', from: 'cursor' }] }
+      return { events: [], items: [], cursor: 'a-1', head: 'a-1' }
+    },
+  }
+  const desk = createDesk()
+  await wait(port, desk, { seconds: 0, acked: [] }, own.signal)
+  assert.equal([...desk.given], [])
+  await wait(port, desk, { seconds: 0, acked: [] }, never)
+  assert.equal([...desk.given], ['msg_1'])
 })
 
 news.run()

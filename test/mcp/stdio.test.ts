@@ -69,13 +69,11 @@ stdio('who gave itself no name gets one by its kind that is free, and the others
     start({ name: 'codex-mcp-client' }),
     start({ name: 'codex-mcp-client', era: 'new' }),
   ])
-  assert.not.ok(
-    (await online(wire)).some((agent) => agent.startsWith('codex')),
-    'nobody has asked for tools yet',
-  )
+  const chosen = async () => (await online(wire)).filter((agent) => /^codex(-\d)?$/.test(agent)).sort()
+  assert.equal(await chosen(), [], 'nobody has asked for tools yet')
   await Promise.all([first.client.listTools(), second.client.listTools()])
-  await until(async () => (await online(wire)).includes('codex-2'), 'both to be seen')
-  assert.equal((await online(wire)).filter((agent) => /^codex/.test(agent)).sort(), ['codex', 'codex-2'])
+  await until(async () => (await chosen()).length === 2, 'both to be seen')
+  assert.equal(await chosen(), ['codex', 'codex-2'])
 })
 
 stdio('a process that ends lets go of what it holds, and its name', async ({ start, wire }) => {
@@ -137,7 +135,7 @@ stdio('bad input is refused for each parameter, and nothing changes', async ({ s
   assert.match(failure, /no_such_tool/)
 })
 
-stdio('tools are there before the daemon is, say so, and work once it has come', async () => {
+stdio('tools are there before the daemon is, say so, work once it has come, and go on with another', async () => {
   const home = makeHome()
   const host = await startHost({ home, args: ['--agent', 'codex'] })
   try {
@@ -150,6 +148,16 @@ stdio('tools are there before the daemon is, say so, and work once it has come',
         (items as { agent: string }[]).map(({ agent }) => agent),
         ['codex'],
       )
+      const lock = await host.ask('lock_acquire', { resources: [{ resource: 'file:kept.ts' }] })
+      await daemon.stop()
+      const next = await serve(home)
+      try {
+        // The same session, and with it what it held.
+        const { items: locks } = await host.ask('agent_list')
+        assert.equal((locks as { locks: string[] }[])[0]?.locks, [lock.lockId])
+      } finally {
+        await next.stop()
+      }
     } finally {
       await daemon.stop()
     }

@@ -72,6 +72,8 @@ async function serve(command: Command): Promise<void> {
     },
     tell,
   )
+  if (process.stdin.isTTY)
+    tell(new Error('agents start this, and speak MCP with it; mcp install tells them to. Ctrl-C ends it.'))
   await ended()
   await Promise.allSettled([server.close(), own.leave()])
   process.exit(0)

@@ -1,4 +1,3 @@
-import { nouns } from '../../bridge/index.js'
 import { BridgeError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
 import { limits } from '../../protocol/limits.js'
@@ -7,10 +6,7 @@ import { briefRow, cutText } from './views.js'
 
 type Fields = Record<string, unknown>
 
-/**
- * What happened to an agent's contracts and locks by another's doing, and what it should do about it. A type that the
- * bridge does not have is left out.
- */
+/** What happened to an agent's contracts, locks and messages by another's doing, and what it should do about it. */
 const CONCERNS: Record<string, string | undefined> = {
   'contract.accepted': undefined,
   'contract.completed': 'Look at it with contract_get.',
@@ -31,20 +27,18 @@ const CONCERNS: Record<string, string | undefined> = {
   'lock.expired': 'You no longer hold it: stop writing there.',
   'lock.lost': 'You no longer hold it: stop writing there.',
   'lock.broken': 'You no longer hold it: stop writing there.',
+  'lock.violated': 'Look at what was changed under your lock.',
   'message.expired': 'It was not read in time.',
+  'message.ackDuePassed': 'It was to be acknowledged by now: a recipient does so with wait { acked }.',
 }
 
-const known = new Set(nouns.flatMap(({ events }) => events.map(({ type }) => type)))
-const concerns = Object.keys(CONCERNS).filter((type) => known.has(type))
+const concerns = Object.keys(CONCERNS)
 
 /** Events by which a contract may come to be offered to the agent. */
 const offering = ['created', 'attemptFailed', 'released', 'retried', 'unblocked'].map((verb) => `contract.${verb}`)
 
 /** What `wait` wakes up for. */
-export const wakers = [
-  { types: [...concerns, 'message.published'], mine: true },
-  { types: offering.filter((type) => known.has(type)) },
-]
+export const wakers = [{ types: [...concerns, 'message.published'], mine: true }, { types: offering }]
 
 /** One piece of news, or an answer that came late. */
 export type Item = Fields

@@ -122,7 +122,7 @@ function waitOn({ desk }: Seat, tool: string, call: Promise<unknown>): Fields {
   }
   call.then(
     (answer) => arrived(shape(answer, false)),
-    (error) => error instanceof BridgeError && arrived(error),
+    (error: Error) => arrived(error instanceof BridgeError ? error : new BridgeError('SHUTTING_DOWN', error.message)),
   )
   return { waiting: true, todo: 'You are in line. Do something else, or call wait: it tells when this is granted.' }
 }

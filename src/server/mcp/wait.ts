@@ -19,6 +19,8 @@ export async function wait(
   for (;;) {
     const found = await look(port, desk, signal)
     const leftMs = Math.floor(untilMs - performance.now())
+    // Nobody is given it, so it has not been read.
+    if (signal.aborted) for (const { messageId } of messagesIn(found)) desk.given.delete(messageId)
     if (found !== undefined) return found
     if (leftMs <= 0) return { todo: 'Nothing yet. Call wait again while you have nothing else to do.' }
     await anything(port, desk, leftMs, signal)
@@ -42,6 +44,8 @@ async function anything(port: Port, desk: Desk, waitMs: number, signal: AbortSig
     own.abort()
   }
 }
+
+const messagesIn = (found: Fields | undefined) => (found?.messages ?? []) as { messageId: string }[]
 
 async function look(port: Port, desk: Desk, signal: AbortSignal): Promise<Fields | undefined> {
   const news = await readNews(port, desk, signal)
