@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
 import { methods } from '../bridge/index.js'
+import { resourceOf } from '../client/paths.js'
 import type { Method } from '../protocol/method.js'
 import { exits, fail } from './exits.js'
 import { globalsOf, terminalOf, withGlobals } from './globals.js'
@@ -74,7 +75,8 @@ function readParams(command: Command, method: Method, params: readonly Param[]):
       return given === undefined
         ? [[name, fields]]
         : fail('usage', `${option!.long} is given as JSON and by its fields.`)
-    const texts = given ?? (argument === undefined ? undefined : [argument].flat())
+    const named = (text: string) => (param.isPath ? resourceOf(text, process.cwd()) : text)
+    const texts = given ?? (argument === undefined ? undefined : [argument].flat().map(named))
     if (texts === undefined || texts.length === 0) return []
     if (given !== undefined && argument !== undefined && argument.length > 0) {
       fail('usage', `${option!.long} is given twice: as an option and as an argument.`)

@@ -14,6 +14,10 @@ export const examples: Record<string, readonly (readonly [line: string, meaning:
     ['start --port 0', 'on any free port'],
     ['start --home /srv/bridge', 'another daemon beside the usual one'],
   ],
+  run: [
+    ["run --lock 'src/**' -- npm run format", 'nobody else writes there meanwhile'],
+    ['run --lock port:3000 --wait-ms 60000 --as ci -- npm test', 'wait a minute for one’s turn'],
+  ],
   watch: [
     ["watch --type 'contract.*'", 'contracts only'],
     ['watch --mine --as codex --json', 'what concerns one agent, for a program'],

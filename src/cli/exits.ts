@@ -8,6 +8,7 @@ export const exits = {
     code: 4,
     summary: 'as things are here it cannot be done: the daemon not started or stopped, a file not written',
   },
+  lost: { code: 75, summary: 'run: a lock was lost while the command ran, which was ended' },
   fault: { code: 70, summary: 'a fault of agent-bridge itself' },
 } as const
 

@@ -10,6 +10,7 @@ import { globalsOf, withGlobals } from './globals.js'
 import { addStatus, addStop } from './life.js'
 import { addInstall } from './mcp/install.js'
 import { addServe } from './mcp/serve.js'
+import { addRun } from './run.js'
 import { addStart } from './start.js'
 import { openTerminal } from './terminal.js'
 import { printableJson } from './text.js'
@@ -68,6 +69,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   program.commandsGroup('Agents:')
   addInstall(addServe(program))
   addWork(program)
+  addRun(program)
   program.commandsGroup('Calls:')
   addCalls(program)
   program.commandsGroup('Help:')

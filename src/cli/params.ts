@@ -23,8 +23,10 @@ export interface Param {
   name: string
   /** `--contract-id`, or `--tag` and `--tags` for an array; a boolean has a second one that says no. */
   options: Option[]
-  /** The positional argument that may be given instead: for what a method cannot do without, ids and words to look for. */
+  /** The positional argument that may be given instead: for what a method cannot do without, ids and words to look for, and for files. */
   positional?: string
+  /** The positional is a path from here, and not yet the value. */
+  isPath?: true
   /** The positional takes any number. */
   variadic: boolean
   required: boolean
@@ -49,7 +51,9 @@ function paramsIn(schema: Schema, method: Method, prefix = ''): Param[] {
     const variadic = value.type === 'array'
     const alias = variadic && !(singular(name) in properties) ? singular(name) : name
     const flags = [...new Set([alias, name])].map((flag) => `--${prefix}${kebab(flag)}`)
-    const positional = required && prefix === '' && /Ids?$|^query$/.test(name) ? kebab(alias) : undefined
+    const isPath = method.name === 'lock.check' && name === 'resources'
+    const isArgument = required && prefix === '' && /Ids?$|^query$/.test(name)
+    const positional = isPath ? 'path' : isArgument ? kebab(alias) : undefined
     const own = isFlat(value) ? `, or --${kebab(name)}-...` : ''
     const need = required ? [positional ? 'required, here or as an argument' : `required${own}`] : []
     const text = inFlags([...describe(property, value), ...need].join('; '), method)
@@ -60,6 +64,7 @@ function paramsIn(schema: Schema, method: Method, prefix = ''): Param[] {
       options: optionsOf(flags.join(', '), value, text),
       fields: isFlat(value) ? paramsIn(value, method, `${kebab(name)}-`) : [],
       ...(positional && { positional }),
+      ...(isPath && { isPath: true as const }),
       read: (texts) => readTexts(value, texts, flags[0]!),
     }
   })

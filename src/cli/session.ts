@@ -1,7 +1,8 @@
-import type { MethodName } from '../bridge/index.js'
-import { type Client, ConnectionError, connectLocal, type LocalOptions } from '../client/node.js'
+import { type MethodName, methods } from '../bridge/index.js'
+import { CallError, type Client, ConnectionError, connectLocal, type LocalOptions } from '../client/node.js'
 import { fail } from './exits.js'
 import { environmentOf, type Globals } from './globals.js'
+import { inFlags } from './params.js'
 
 /** Who speaks when nobody is named: whoever sits at the terminal. */
 export const HUMAN = 'human'
@@ -18,11 +19,22 @@ export async function callOnce(globals: Globals, method: string, params: object)
   const client = await openSession(globals, { reconnect: false })
   try {
     // The name comes from the registry, and the bridge judges the parameters.
-    return await client.call(method as MethodName, params as never)
+    return await refusalInFlags(method, client.call(method as MethodName, params as never))
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error
     return fail('unreachable', `The daemon was lost before it answered: ${method} may or may not have had its effect.`)
   } finally {
     await client.close()
+  }
+}
+
+/** What the bridge advises in its refusal is named as it is typed here. */
+export async function refusalInFlags<Result>(method: string, call: Promise<Result>): Promise<Result> {
+  try {
+    return await call
+  } catch (error) {
+    const known = methods.get(method)
+    if (!(error instanceof CallError) || !known) throw error
+    throw new CallError(error.reason, inFlags(error.message, known), error.data, error.code)
   }
 }

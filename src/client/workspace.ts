@@ -19,6 +19,16 @@ export function workspaceOf(cwd: string, env: Environment = process.env): string
   return `${nameOf(path, shared !== undefined)}-${hash}`
 }
 
+/** The top of the work tree around a folder; the folder itself outside of any. @throws SetupError */
+export function topOf(cwd: string): string {
+  const folder = realPath(cwd)
+  for (let at = folder; ; at = dirname(at)) {
+    const git = join(at, '.git')
+    if (isRepository(git) || followLink(git) !== undefined) return at
+    if (dirname(at) === at) return folder
+  }
+}
+
 /** Git's own search, without git: hooks run with `GIT_DIR` set to something else, and often. */
 function commonFolder(from: string): string | undefined {
   for (let at = from; ; at = dirname(at)) {

@@ -1,6 +1,5 @@
-import { realpathSync } from 'node:fs'
-import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { CallError, type Client, type ResultOf } from '../client/node.js'
+import { pathIn } from '../client/paths.js'
 import { limits } from '../protocol/limits.js'
 
 // May this agent write here? Asked before an edit by hooks, and by drivers whose agents ask for leave.
@@ -95,23 +94,4 @@ function briefAge(ms: number): string {
   const seconds = Math.round(ms / 1_000)
   if (seconds < 120) return `${seconds} s`
   return seconds < 7_200 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3_600)} h`
-}
-
-/** A path as locks name it, relative to the top; undefined for what is not below it. */
-export function pathIn(top: string, path: string): string | undefined {
-  const name = relative(realPath(top), realPath(isAbsolute(path) ? path : resolve(top, path)))
-  if (name === '' || name === '..' || name.startsWith(`..${sep}`) || isAbsolute(name)) return undefined
-  // Git's own folder is not part of the work tree.
-  if (name === '.git' || name.startsWith(`.git${sep}`)) return undefined
-  return name.split(sep).join('/').normalize('NFC')
-}
-
-/** With links followed as far as the path exists: what is written through a link is written where it leads. */
-function realPath(path: string): string {
-  try {
-    return realpathSync.native(path)
-  } catch {
-    const parent = dirname(path)
-    return parent === path ? path : join(realPath(parent), basename(path))
-  }
 }
