@@ -15,8 +15,8 @@ export const examples: Record<string, readonly (readonly [line: string, meaning:
     ['start --home /srv/bridge', 'another daemon beside the usual one'],
   ],
   run: [
-    ["run --lock 'src/**' -- npm run format", 'nobody else writes there meanwhile'],
-    ['run --lock port:3000 --wait-ms 60000 --as ci -- npm test', 'wait a minute for one’s turn'],
+    ["run --lock 'src/**' npm run format", 'nobody else writes there meanwhile'],
+    ['run --lock port:3000 --wait-ms 60000 --as ci npm test', 'wait a minute for one’s turn'],
   ],
   watch: [
     ["watch --type 'contract.*'", 'contracts only'],
@@ -66,9 +66,7 @@ export const examples: Record<string, readonly (readonly [line: string, meaning:
     ["lock acquire --resource 'file:src/**' --reason 'moving files' --as codex", 'or be told who holds it'],
     ['lock acquire --resource port:3000 --wait-ms 60000 --as codex', 'in line, for a minute'],
   ],
-  'lock check': [
-    ['lock check --resource file:src/a.ts --as codex && vi src/a.ts', 'exit code 1 when another holds it'],
-  ],
+  'lock check': [['lock check src/a.ts --as codex && vi src/a.ts', 'exit code 1 when another holds it']],
   'message publish': [
     ["message publish --to codex --text 'the build is red' --require-ack", 'to an agent that must say it has acted'],
     ['message publish --topic builds.nightly --text done', 'to whoever follows the topic'],

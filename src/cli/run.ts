@@ -32,7 +32,7 @@ export function addRun(program: Command): void {
     .option('--shared <what>', 'the same, shared with others who share it; repeatable', many, [])
     .option('--wait-ms <number>', 'wait this long for the locks, ms', '0')
     .option('--reason <text>', 'told to those whom it keeps waiting; default: the name of the command')
-    .argument('<command...>', 'after --: the command and its arguments')
+    .argument('<command...>', 'the command and its arguments; after -- where that could be mistaken')
     .passThroughOptions()
     .addHelpText('after', note)
   withGlobals(command).action((words: string[]) => run(command, words))
