@@ -3,7 +3,7 @@ import type { Route } from './route.js'
 
 type TimelineRoute = Extract<Route, { view: 'timeline' }>
 
-const nouns = ['contract', 'lock', 'message', 'agent', 'bridge'] as const
+const nouns = ['contract', 'lock', 'message', 'agent', 'token', 'bridge'] as const
 
 /** The filter of `event.read` for the nouns that are shown; nothing for all of them. */
 export const typesOf = (shown: string | undefined): string[] | undefined =>

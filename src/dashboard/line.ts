@@ -70,9 +70,17 @@ const sentences: Record<string, (row: Fields, data: Fields, to: readonly string[
   'lock.lost': (row) => `${row.holder} lost ${claims(row)}`,
   'lock.broken': (row) => `broke the lock of ${row.holder} on ${claims(row)}`,
   'lock.abandoned': (row) => `${row.holder} waits no longer for ${claims(row)}`,
+  'lock.downgraded': (row) => `shares ${claims(row)} from now on`,
+  'lock.violated': (_row, { by, holder, resources }) =>
+    `${by} changed ${list(resources)}${holder ? `, which ${holder} has locked` : ' without a lock'}`,
   'lock.cooled': (row) => `${claims(row)} can be taken again`,
   'message.published': (row) => `${recipients(row)}: ${contentOf(row)}`,
   'message.receiptChanged': (row, data) => `${data.agent} has ${data.state} the message of ${row.from}`,
+  'message.expired': (row, { agents }) => `the message of ${row.from} came too late for ${list(agents)}`,
+  'message.ackDuePassed': (row, { agents }) => `${list(agents)} did not acknowledge the message of ${row.from}`,
+  'message.removed': (row) => `a message of ${row.from} went with retention`,
+  'token.created': (row) => `gave ${row.agent} a token (${row.role})`,
+  'token.revoked': (row) => `revoked a token of ${row.agent}`,
   'agent.registered': () => 'is known from now on',
   'agent.connected': (_row, data) => (data.resumed === true ? 'is back' : 'connected'),
   'agent.disconnected': (_row, data) => (data.ended === true ? 'said goodbye' : `disconnected (${data.reason})`),
@@ -95,6 +103,8 @@ const quoted = (title: unknown): string => `“${title ?? 'untitled'}”`
 
 const offered = ({ assignee, capability }: Fields): string =>
   assignee ? ` of ${assignee}` : capability ? ` of whoever can ${capability}` : ''
+
+const list = (names: unknown): string => (Array.isArray(names) ? names.join(', ') : 'somebody')
 
 const percent = (progress: unknown): string =>
   typeof progress === 'number' ? `is ${percentOf(progress)} done` : 'moves'

@@ -213,7 +213,7 @@ state.run()
 
 const words = suite('dashboard words')
 
-words('every kind of event has a sentence, and an unknown one its type', () => {
+words('events have sentences, and an unknown one its type', () => {
   const said = (type: string, data: Record<string, unknown>, more: Partial<Event> = {}) =>
     lineOf(event(type, data, more)).text
   assert.is(
@@ -229,6 +229,8 @@ words('every kind of event has a sentence, and an unknown one its type', () => {
     said('lock.contended', { waiter: 'cursor', resource: 'port:1' }, { to: ['codex'] }),
     'needs port:1, which codex holds',
   )
+  const changed = { by: 'cursor', holder: 'codex', resources: ['file:a', 'file:b'] }
+  assert.is(said('lock.violated', changed), 'cursor changed file:a, file:b, which codex has locked')
   assert.is(said('new.happened', {}), 'new happened')
   assert.is(said('contract.created', { contract: null }), 'asks for “untitled”')
   assert.ok(said('message.published', { message: { topic: 't', text: 'x'.repeat(5_000) } }).length <= 280)

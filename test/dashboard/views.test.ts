@@ -92,7 +92,8 @@ seen('the first view says who is here, what is in work, who waits for whom, and 
   )
   await shows(panel('Flow'), /Events a second/)
   await page.getByRole('status').filter({ hasText: 'live' }).waitFor()
-  assert.is(await page.title(), '(3) shop')
+  const number = await panel('Needs you').locator('.attention-list > li').count()
+  assert.is(await page.title(), `(${number}) shop`)
   assert.equal(complaints, [])
 })
 
@@ -156,7 +157,7 @@ seen('the timeline is filtered, goes back in time and forth to now, and shows an
   await go(page, '#/timeline', 'Timeline')
   const events = page.getByRole('region', { name: 'Events, the newest first' })
   await events.getByText('needs file:src/parser/**').first().waitFor()
-  for (const noun of ['contracts', 'locks', 'agents', 'daemon'])
+  for (const noun of ['contracts', 'locks', 'agents', 'tokens', 'daemon'])
     await page.getByRole('button', { name: noun, exact: true }).click()
   await events.getByText('needs file:src/parser/**').first().waitFor({ state: 'detached' })
   await shows(events, /reviews\.api[\s\S]*40 MB[\s\S]*column numbers/)
