@@ -7,6 +7,7 @@ import { addDashboard } from './dashboard.js'
 import { addExamples } from './examples.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
+import { addHooks } from './hooks.js'
 import { addStatus, addStop } from './life.js'
 import { addInstall } from './mcp/install.js'
 import { addServe } from './mcp/serve.js'
@@ -70,6 +71,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addInstall(addServe(program))
   addWork(program)
   addRun(program)
+  addHooks(program)
   program.commandsGroup('Calls:')
   addCalls(program)
   program.commandsGroup('Help:')

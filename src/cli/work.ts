@@ -4,6 +4,7 @@ import { homeOf } from '../config.js'
 import type { Worker, WorkerOptions } from '../workers/worker.js'
 import { fail } from './exits.js'
 import { environmentOf, type Globals, globalsOf, terminalOf, withGlobals } from './globals.js'
+import { quote, selfCommand } from './self.js'
 import { openSession } from './session.js'
 import type { Terminal } from './terminal.js'
 
@@ -95,12 +96,10 @@ async function work(command: Command, more: string[]): Promise<void> {
 
 /** What the agent is given to call: this program, as it was called itself. */
 function toolsOf({ agent, hooks, mcp, outside }: WorkOptions) {
-  const self = [process.execPath, ...process.execArgv, process.argv[1] ?? '']
-  const quoted = self.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
-  const [program = '', ...args] = self
+  const [program = '', ...args] = selfCommand()
   return {
     // Any end but 2 would be a yes.
-    ...(hooks && { hook: `${quoted} hook ${agent} --outside ${outside} || exit 2` }),
+    ...(hooks && { hook: `${selfCommand().map(quote).join(' ')} hook ${agent} --outside ${outside} || exit 2` }),
     ...(mcp && { mcp: { command: program, args: [...args, 'mcp'], env: [] } }),
   }
 }

@@ -1,5 +1,7 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { parse } from 'jsonc-parser'
 import { type Adapter, type Fields, fieldsOf, numberOf, type Task, textOf, type Usage } from './adapter.js'
 import { faultOf, silentEnd, succeeded } from './verdict.js'
 
@@ -74,18 +76,33 @@ const usageOf = (stats: Fields): Usage => ({
   cachedTokens: numberOf(stats.cached),
 })
 
-/** It takes hooks and servers from files only; this one is read beside the user's own, and before the project's. */
+/**
+ * It takes hooks and servers from files only. This turn's are in a folder of settings of its own, in which everything else
+ * is the user's: his login, his sessions.
+ */
 function settingsOf({ mcp, hook, scratch }: Task): Record<string, string> {
   if (!mcp && !hook) return {}
+  const users = join(process.env.GEMINI_CLI_HOME || homedir(), '.gemini')
+  const own = join(scratch, '.gemini')
+  mkdirSync(own)
+  const names = existsSync(users) ? readdirSync(users) : []
+  for (const name of names) if (name !== SETTINGS) symlinkSync(join(users, name), join(own, name))
+  const given = names.includes(SETTINGS) ? fieldsOf(parse(readFileSync(join(users, SETTINGS), 'utf8'))) : {}
+  const hooks = fieldsOf(given.hooks)
   const matcher = [...EDITS, 'run_shell_command'].join('|')
+  const before = Array.isArray(hooks.BeforeTool) ? hooks.BeforeTool : []
+  const asked = { matcher, hooks: [{ type: 'command', command: hook, timeout: 30_000 }] }
+  const server = mcp && { command: mcp.command, args: mcp.args, env: passed(mcp.env), trust: true }
   const settings = {
-    ...(mcp && { mcpServers: { bridge: { command: mcp.command, args: mcp.args, env: passed(mcp.env), trust: true } } }),
-    ...(hook && { hooks: { BeforeTool: [{ matcher, hooks: [{ type: 'command', command: hook, timeout: 30_000 }] }] } }),
+    ...given,
+    ...(mcp && { mcpServers: { ...fieldsOf(given.mcpServers), bridge: server } }),
+    ...(hook && { hooks: { ...hooks, BeforeTool: [...before, asked] } }),
   }
-  const file = join(scratch, 'gemini-settings.json')
-  writeFileSync(file, JSON.stringify(settings), { mode: 0o600 })
-  return { GEMINI_CLI_SYSTEM_SETTINGS_PATH: file }
+  writeFileSync(join(own, SETTINGS), JSON.stringify(settings), { mode: 0o600 })
+  return { GEMINI_CLI_HOME: scratch }
 }
+
+const SETTINGS = 'settings.json'
 
 /** Variables by reference: the file holds no token. */
 const passed = (names: readonly string[]): Record<string, string> =>

@@ -25,7 +25,7 @@ export function promptOf(contract: Contract, { dirty, mayTakeMore }: PromptFacts
         .slice(0, DIRTY_TOLD)
         .map((path) => `- ${path}`)
         .join('\n')}`,
-    '# Rules\n\n- Do not commit, push or switch branches, unless the task asks for it.\n- Do not complete, fail or release the contract yourself: that is done for you when your turn ends.\n- Leave nothing running in the background: it is ended with your turn.',
+    '# Rules\n\n- Do not commit, push or switch branches, unless the task asks for it.\n- Do not complete, fail or release the contract yourself, and take no other: that is done for you when your turn ends.\n- Leave nothing running in the background: it is ended with your turn.',
   ]
   return sections.filter((section) => section !== false && section !== '').join('\n\n')
 }

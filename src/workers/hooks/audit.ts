@@ -10,6 +10,9 @@ import type { HookEvent } from './event.js'
 
 const fileOf = (top: string, session: string): string => join(folderOf(top), `hook-${session}.json`)
 
+/** A command has run that has not been looked at. */
+export const isPending = (top: string, { session }: HookEvent): boolean => existsSync(fileOf(top, session))
+
 /** Remembers how the work tree is before a command runs. */
 export function noteShell(top: string, { session }: HookEvent): void {
   const { head, dirty } = snapshot(top)

@@ -3,7 +3,7 @@ import { type Client, connectLocal } from '../../client/node.js'
 import { type AgentKind, agentKinds } from '../adapter.js'
 import { forbids, type Outside } from '../gate.js'
 import { topOf } from '../git.js'
-import { auditShell, noteShell } from './audit.js'
+import { auditShell, isPending, noteShell } from './audit.js'
 import { allowing, type HookEvent, readEvent, refusing, telling } from './event.js'
 
 // `agent-bridge hook <kind>`: asked by agents before each edit, many times a minute. It is a program of its own, so that no
@@ -41,6 +41,8 @@ export async function runHook(args: readonly string[]): Promise<never> {
 async function judge(event: HookEvent, options: HookOptions): Promise<string | undefined> {
   const { kind } = options
   const top = topOf(event.cwd) ?? event.cwd
+  // Cursor has no event for what has been done: the last command is looked at before the next tool.
+  if (kind === 'cursor' && isPending(top, event)) await reportLast(options, top, event)
   if (!event.past && event.command !== undefined) {
     // Whatever it writes is seen afterwards.
     noteShell(top, event)
@@ -61,6 +63,11 @@ async function judge(event: HookEvent, options: HookOptions): Promise<string | u
   } finally {
     await client.close()
   }
+}
+
+async function reportLast(options: HookOptions, top: string, event: HookEvent): Promise<void> {
+  const client = await open(options, event.cwd)
+  await auditShell(client, top, { ...event, command: 'a command before' }).finally(() => client.close())
 }
 
 const open = ({ agent, kind, home }: HookOptions, cwd: string): Promise<Client> =>
