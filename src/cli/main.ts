@@ -7,6 +7,7 @@ import { addDashboard } from './dashboard.js'
 import { addExamples } from './examples.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
+import { addGuard } from './guard.js'
 import { addHooks } from './hooks.js'
 import { addStatus, addStop } from './life.js'
 import { addInstall } from './mcp/install.js'
@@ -72,6 +73,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addWork(program)
   addRun(program)
   addHooks(program)
+  addGuard(program)
   program.commandsGroup('Calls:')
   addCalls(program)
   program.commandsGroup('Help:')
