@@ -4,6 +4,7 @@ import { addAnswer } from './answer.js'
 import { addCalls } from './calls.js'
 import { addCompletion } from './completion.js'
 import { addDashboard } from './dashboard.js'
+import { addDelegate } from './delegate.js'
 import { addExamples } from './examples.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
@@ -72,6 +73,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addInstall(addServe(program))
   addWork(program)
   addRun(program)
+  addDelegate(program)
   addHooks(program)
   addGuard(program)
   program.commandsGroup('Calls:')
