@@ -25,6 +25,7 @@ interface WorkOptions {
   checkTimeout: string
   stall: string
   outside: WorkerOptions['outside']
+  plain?: boolean
   hooks: boolean
   mcp: boolean
 }
@@ -52,6 +53,7 @@ export function addWork(program: Command): void {
         .choices(['acquire', 'refuse', 'allow'])
         .default('acquire'),
     )
+    .option('--plain', 'one prompt in and a stream out, where codex and claude could be spoken with meanwhile')
     .option('--no-hooks', "do not have the agent's edits asked about beforehand")
     .option('--no-mcp', "do not give the agent the bridge's tools")
     .argument('[arguments...]', "after --: further arguments of the agent's command line")
@@ -71,6 +73,7 @@ async function work(command: Command, more: string[]): Promise<void> {
     binary: options.binary ?? (options.agent === 'cursor' ? 'cursor-agent' : options.agent),
     ...(options.model && { model: options.model }),
     more,
+    plain: options.plain ?? false,
     capabilities: options.capability,
     allowChecks: options.allowCheck,
     checkTimeoutMs: numberIn(options.checkTimeout, '--check-timeout', 86_400) * 1_000,

@@ -29,11 +29,14 @@ export const claude: Adapter = {
 const EDITS = new Set(['Write', 'Edit', 'MultiEdit', 'NotebookEdit'])
 
 /** What is the same in both ways of driving it. */
-export function optionsOf({ model, resume, mcp, hook, more }: Task): string[] {
+export function optionsOf(
+  { model, resume, mcp, hook, more }: Task,
+  mode: 'acceptEdits' | 'default' = 'acceptEdits',
+): string[] {
   const hooks = [{ matcher: [...EDITS, 'Bash'].join('|'), hooks: [{ type: 'command', command: hook, timeout: 30 }] }]
   const server = mcp && { command: mcp.command, args: mcp.args, env: {}, alwaysLoad: true }
   return [
-    ...['--permission-mode', 'acceptEdits', '--allowedTools', ['Bash', ...(mcp ? ['mcp__bridge'] : [])].join(',')],
+    ...['--permission-mode', mode, '--allowedTools', ['Bash', ...(mcp ? ['mcp__bridge'] : [])].join(',')],
     ...(mcp ? ['--mcp-config', JSON.stringify({ mcpServers: { bridge: server } })] : []),
     ...(hook ? ['--settings', JSON.stringify({ hooks: { PreToolUse: hooks } })] : []),
     ...(model ? ['--model', model] : []),

@@ -11,6 +11,8 @@ export interface WorkerOptions {
   /** The program to run. */
   binary: string
   model?: string
+  /** Only a prompt in and a stream out, where there is a richer way to drive it. */
+  plain: boolean
   /** Further arguments of the agent's command line. */
   more: readonly string[]
   capabilities: readonly string[]

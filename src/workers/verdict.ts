@@ -18,7 +18,7 @@ const FAULTS: ReadonlyArray<[pattern: RegExp, fault: Omit<Fault, 'message'>]> = 
     passing('UNAVAILABLE'),
   ],
   [
-    /(model|deployment).{0,80}(not (found|exist|supported|available)|does not exist|unknown|invalid)|unknown model/i,
+    /(model|deployment).{0,80}(not.?(found|exist|supported|available)|does not exist|unknown|invalid)|unknown model/i,
     fatal('MODEL_UNKNOWN'),
   ],
 ]

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { CallError, type Client, type Event, type EventStream } from '../client/node.js'
 import { SetupError } from '../protocol/errors.js'
-import { adapters } from './adapters.js'
+import { adapters, drivers } from './adapters.js'
 import { type Attempt, beginAttempt } from './attempt.js'
 import { topOf } from './git.js'
 import { decline, type Letter } from './mail.js'
@@ -94,7 +94,7 @@ function openShop(client: Client, options: WorkerOptions): Shop {
   return {
     client,
     options,
-    adapter: adapters[options.kind],
+    adapter: (options.plain ? undefined : drivers[options.kind]) ?? adapters[options.kind],
     version: versionOf(options),
     runs: `${whose}/${options.name}/${process.pid}/`,
     cwd,

@@ -23,6 +23,7 @@ export interface Step {
   orphan?: string
   until?: string
   deaf?: true
+  listen?: true
   kill?: true
   die?: string
   fail?: string
@@ -92,6 +93,7 @@ export async function openScene(): Promise<Scene> {
         cwd: repository,
         binary: STANDIN,
         more: [],
+        plain: true,
         capabilities: [],
         allowChecks: [],
         checkTimeoutMs: 20_000,
