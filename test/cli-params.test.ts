@@ -53,7 +53,7 @@ params('every method that needs no lasting socket has a command, and every comma
   const program = createProgram()
   const wanted = [...methods.values()].filter(({ socket }) => !socket).map((method) => commandOf(method).join(' '))
   assert.ok(wanted.includes('contract acknowledge-cancel'))
-  const lifecycle = ['start', 'stop', 'status', 'watch', 'mcp']
+  const lifecycle = ['start', 'stop', 'status', 'watch', 'mcp', 'work', 'hooks', 'guard', 'delegate']
   const there = program.commands
     .filter((noun) => !lifecycle.includes(noun.name()))
     .flatMap((noun) => noun.commands.map((verb) => `${noun.name()} ${verb.name()}`))
