@@ -3,7 +3,7 @@ import { type Account, artifactsOf } from './account.js'
 import type { Fault } from './adapter.js'
 import { ownChecks, runChecks } from './checks.js'
 import { complete } from './complete.js'
-import { type Ongoing, tellNote } from './ongoing.js'
+import type { Ongoing } from './ongoing.js'
 import { STALLED, type TurnEnd } from './turn.js'
 
 /** `fatal`: the agent cannot work here at all, and the next contract would fare no better. */
@@ -31,9 +31,15 @@ export async function answer(ongoing: Ongoing, turns?: TurnEnd, account?: Accoun
     await client.call('contract.release', { contractId, attempt, note: 'The worker was stopped.' })
     return { text: 'was given back' }
   }
-  if (account.outsideLocks.length > 0) tellNote(ongoing, `outside of its locks: ${some(account.outsideLocks)}`)
+  if (account.outsideLocks.length > 0) await report(ongoing, account.outsideLocks)
   const fault = faultIn(ongoing, turns, account)
   return fault ? fail(ongoing, fault) : finish(ongoing, account)
+}
+
+/** Those whose files they are hear of it, and the creator of the contract of what was nobody's. */
+async function report({ shop, contractId }: Ongoing, paths: readonly string[]): Promise<void> {
+  const resources = paths.slice(0, limits.lockResources).map((path) => `file:${path}`)
+  await shop.client.call('lock.report', { resources, contractId, note: 'changed while the agent worked' })
 }
 
 export async function fail({ shop, contractId, attempt }: Ongoing, fault: Fault): Promise<Outcome> {

@@ -7,7 +7,7 @@ import { notAllowed } from './checks.js'
 import { changedSince, type Snapshot, snapshot } from './git.js'
 import { createHearing, type Hearing } from './hearing.js'
 import { acknowledge, decline, type Letter, shown } from './mail.js'
-import { type Halt, type Ongoing, tellNote } from './ongoing.js'
+import { type Halt, type Ongoing, tellNote, wake } from './ongoing.js'
 import type { Contract } from './prompt.js'
 import type { Shop } from './shop.js'
 import type { TurnEnd } from './turn.js'
@@ -33,12 +33,13 @@ const NOT_READ =
 
 export function beginAttempt(shop: Shop, contract: Contract): Attempt {
   const { id: contractId, attempt } = contract
-  const ongoing: Ongoing = { shop, contract, contractId, attempt, waiting: [] }
+  const ongoing: Ongoing = { shop, contract, contractId, attempt, waiting: [], told: new Set(), listeners: new Set() }
   const aborted = new AbortController()
   const end = (reason: Halt) => {
     ongoing.halt ??= reason
     ongoing.live?.stop(reason)
     aborted.abort()
+    wake(ongoing)
   }
   return {
     contractId,
@@ -47,6 +48,7 @@ export function beginAttempt(shop: Shop, contract: Contract): Attempt {
       ongoing.watch?.heard(event)
       const reason = haltBy(event, contract)
       if (reason) end(reason)
+      else if (event.contractId === contractId) wake(ongoing)
     },
     async deliver(letter) {
       if (await ongoing.live?.steer(shown(letter))) await acknowledge(shop.client, [letter])

@@ -1,10 +1,7 @@
 import type { ParamsOf } from '../bridge/index.js'
 import { CallError } from '../client/node.js'
 import type { Fault } from './adapter.js'
-import { type Ongoing, tellNote } from './ongoing.js'
-
-/** How long a verification is listened for before it is looked whether the attempt is to go on, ms. */
-const LISTEN_MS = 2_000
+import { type Ongoing, tellNote, untilHeard } from './ongoing.js'
 
 /**
  * Completes the contract. What another agent has to verify first is waited for: the work itself is done. Gives the fault
@@ -16,6 +13,8 @@ export async function complete(
 ): Promise<'completed' | Fault | undefined> {
   const { shop, contractId, attempt } = ongoing
   for (let told = false; ongoing.halt === undefined; told = true) {
+    // Begun before it is asked: a verdict that comes in between is not missed.
+    const heard = untilHeard(ongoing)
     try {
       await shop.client.call('contract.complete', { contractId, attempt, ...completion })
       return 'completed'
@@ -26,8 +25,7 @@ export async function complete(
         return { reason: 'CHECKS_FAILED', message, retryable: true }
       }
       if (!told) tellNote(ongoing, `done, and waits for another agent to verify: ${unverified.join(', ')}`)
-      const types = ['contract.verified']
-      await shop.client.call('event.read', { after: 'latest', contractId, types, waitMs: LISTEN_MS })
+      await heard
     }
   }
   return undefined

@@ -15,6 +15,10 @@ export interface Ongoing {
   readonly attempt: number
   /** Messages that the agent has not been shown. */
   readonly waiting: Letter[]
+  /** The answers to its questions that the agent has been shown. */
+  readonly told: Set<string>
+  /** Called with the next event that concerns the contract, or when the attempt is to end. */
+  readonly listeners: Set<() => void>
   halt?: Halt
   live?: LiveTurn
   watch?: LockWatch
@@ -23,4 +27,13 @@ export interface Ongoing {
 /** Tells the bridge how it goes. A note that comes too late is of no use to anybody. */
 export function tellNote({ shop, contractId, attempt }: Ongoing, note: string): void {
   shop.client.call('contract.update', { contractId, attempt, note }).catch(() => {})
+}
+
+/** The next event that concerns the contract, whatever it is. */
+export const untilHeard = ({ listeners }: Ongoing): Promise<void> => new Promise((resolve) => listeners.add(resolve))
+
+export function wake({ listeners }: Ongoing): void {
+  const all = [...listeners]
+  listeners.clear()
+  for (const listener of all) listener()
 }

@@ -10,6 +10,7 @@ import { acknowledge, asPrompt, type Letter, shown, unread } from './mail.js'
 import { createNotes, noteOf } from './notes.js'
 import { type Ongoing, tellNote } from './ongoing.js'
 import { promptOf } from './prompt.js'
+import { answersTo } from './questions.js'
 import { type LiveTurn, runTurn, type TurnEnd } from './turn.js'
 
 const NOTES_EVERY_MS = limits.progressEveryMs + 100
@@ -36,7 +37,10 @@ export async function runTurns(ongoing: Ongoing, dirty: Iterable<string>, hearin
     const live = startTurn(ongoing, prompt, resume, (milestone) => {
       hear(hearing, milestone, (path) => nameOf(shop.top, path))
       const note = noteOf(milestone, (path) => nameOf(shop.top, path))
-      if (note) notes.add(note)
+      if (note) {
+        notes.add(note)
+        signal(ongoing, note)
+      }
       if (PROOFS.has(milestone.kind)) void acknowledge(client, pending.splice(0)).catch(() => {})
     })
     ongoing.live = live
@@ -44,14 +48,27 @@ export async function runTurns(ongoing: Ongoing, dirty: Iterable<string>, hearin
     const ended = await live.ended
     notes.flush()
     usages.push(ended.usage)
-    if (ended.stopped !== undefined || !ended.verdict.done || waiting.length === 0 || !hearing.session) {
+    const failed = ended.stopped !== undefined || !ended.verdict.done
+    const answers = failed ? undefined : await answersTo(ongoing)
+    if (failed || ongoing.halt || (answers === undefined && (waiting.length === 0 || !hearing.session))) {
       waiting.push(...pending)
       return { ...ended, usage: usages.some((usage) => usage) ? sumOf(usages) : undefined }
     }
     pending = waiting.splice(0)
-    prompt = asPrompt(pending)
     resume = hearing.session
+    prompt = [
+      ...(resume ? [] : [promptOf(contract, facts)]),
+      ...(answers ? [answers] : []),
+      ...(pending.length > 0 ? [asPrompt(pending)] : []),
+    ].join('\n\n')
   }
+}
+
+/** Told to whoever follows the contract's topic live, as it happens; kept nowhere. */
+function signal({ shop, contractId }: Ongoing, text: string): void {
+  shop.client
+    .call('message.publish', { topic: `work.${contractId}`, contractId, text, ephemeral: true })
+    .catch(() => {})
 }
 
 const nameOf = (top: string, path: string): string => pathIn(top, path) ?? path

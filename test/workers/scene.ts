@@ -36,7 +36,10 @@ export const steps = (first: Step[], second?: Step[]): string =>
 export interface Scene {
   home: string
   repository: string
+  url: string
   human: Client
+  /** Another session of an agent, closed at the end. */
+  as(agent: string): Promise<Client>
   /** Everything that has happened, as it comes. */
   events: Event[]
   /** What the workers say. */
@@ -77,11 +80,18 @@ export async function openScene(): Promise<Scene> {
     for await (const event of stream) events.push(event)
   })()
   const workers: Worker[] = []
+  const others: Client[] = []
   const lines: string[] = []
   return {
     home: daemon.home,
     repository,
+    url: daemon.url,
     human,
+    async as(agent) {
+      const client = await open(agent, { oneShot: true })
+      others.push(client)
+      return client
+    },
     events,
     lines,
     async worker(kind, more = {}) {
@@ -137,6 +147,7 @@ export async function openScene(): Promise<Scene> {
       await within(Promise.allSettled(workers.map(({ ended }) => ended)), 'the workers to stop')
       stream.close()
       await watching
+      for (const client of others) await client.close()
       await human.close()
       await daemon.stop()
       rmSync(folder, { recursive: true, force: true })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { agentKinds } from '../../src/workers/adapter.js'
-import { until } from '../socket.js'
+import { connect, until } from '../socket.js'
 import { artifact, openScene, type Scene } from './scene.js'
 
 const work = suite<{ scene: Scene }>('work')
@@ -150,6 +150,11 @@ work('what nobody had locked and was changed all the same is told', async ({ sce
   })
   const done = await scene.reach(id, 'completed', 'failed')
   assert.equal((done.result as { outsideLocks: string[] }).outsideLocks, ['by-shell', 'out'])
+  const [violated] = scene.events.filter(({ type }) => type === 'lock.violated')
+  assert.equal(
+    [violated?.to, violated?.data.by, violated?.data.resources],
+    [['human'], 'codex', ['file:by-shell', 'file:out']],
+  )
 })
 
 work('an edit of what another has locked fails the attempt', async ({ scene }) => {
@@ -186,6 +191,53 @@ work('a message to an idle agent is answered with the truth', async ({ scene }) 
   assert.match(items[0]?.text ?? '', /nobody has read this yet/)
   const id = await scene.offer({ do: [{ say: 'done' }] })
   await scene.reach(id, 'completed')
+})
+
+work('a question ends the turn; its answer begins the next, in the same session', async ({ scene }) => {
+  await scene.worker('codex')
+  const id = await scene.offer({ do: [{ edit: { path: 'begun', content: '' } }, { until: 'go' }, { say: 'asked' }] })
+  await until(() => existsSync(join(scene.repository, 'begun')), 'the agent to begin')
+  // As the agent would, by its tool of the bridge.
+  const agent = await scene.as('codex')
+  const requests = [{ key: 'style', prompt: 'Tabs or spaces?' }]
+  await agent.call('contract.requestInput', { contractId: id, attempt: 1, requests })
+  scene.write('go', '')
+  await scene.human.call('contract.provideInput', { contractId: id, responses: { style: 'tabs' } })
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.match(
+    (done.result as { message: string }).message,
+    /You asked: Tabs or spaces\?\nThe answer of "human": "tabs"/,
+  )
+})
+
+work('checks that another agent has to run are waited for', async ({ scene }) => {
+  await scene.worker('codex')
+  const id = await scene.offer({
+    checks: [{ name: 'review', command: 'look at it', verifier: 'other' }],
+    do: [{ say: 'done' }],
+  })
+  await until(
+    () => scene.events.some(({ data }) => /waits for another agent/.test(String(data.note))),
+    'the worker to wait',
+  )
+  const evidence = [{ check: 'review', command: 'look at it', exitCode: 0 }]
+  await scene.human.call('contract.verify', { contractId: id, evidence })
+  assert.is((await scene.reach(id, 'completed', 'failed')).status, 'completed')
+})
+
+work('what the agent says and does goes to who follows it live, as signals', async ({ scene }) => {
+  await scene.worker('codex')
+  const id = await scene.offer({ do: [{ edit: { path: 'begun', content: '' } }, { until: 'go' }, { say: 'hello' }] })
+  const { token } = await scene.human.call('token.create', { agent: 'watcher' })
+  const wire = await connect(
+    { url: scene.url, token },
+    { agent: 'watcher', open: { workspace: scene.human.session.workspace } },
+  )
+  await wire.ask('event.subscribe', { topics: [`work.${id}`] })
+  await until(() => existsSync(join(scene.repository, 'begun')), 'the agent to begin')
+  scene.write('go', '')
+  await until(() => JSON.stringify(wire.inbox).includes('says: hello'), 'a signal')
+  await wire.close()
 })
 
 work.run()
