@@ -86,6 +86,12 @@ async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
   const [denied] = notAllowed(contract, shop.options.allowChecks)
   if (denied) return fail(ongoing, notAllowedFault(denied.command))
   if (!(await takeTurn(ongoing, signal))) return answer(ongoing)
+  // By this a worker that is started in the place of a killed one knows what it left.
+  await shop.client.call('contract.update', {
+    contractId: contract.id,
+    attempt: contract.attempt,
+    metadata: { worker: shop.runs },
+  })
   const watch = await watchLocks(shop.client, shop.client.agent)
   ongoing.watch = watch
   const before = snapshot(shop.top)

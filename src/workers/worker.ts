@@ -31,6 +31,7 @@ export async function startWorker(
 ): Promise<Worker> {
   const shop = openShop(client, options)
   await endFormerRuns(shop.runs, tell)
+  await giveUpFormerWork(shop, tell)
   await client.call('agent.update', { presence: 'idle', note: `${options.kind} ${shop.version}` })
   const stopping = new AbortController()
   let attempt: Attempt | undefined
@@ -118,14 +119,32 @@ function versionOf({ binary, kind }: WorkerOptions): string {
   throw new SetupError(`${binary} cannot be run (${why}): install ${kind}, or name its program with --binary.`)
 }
 
+/** What the marks of all workers of this name begin with, and the process of the worker that a mark is of. */
+const formerOf = (runs: string): string => runs.slice(0, runs.lastIndexOf('/', runs.length - 2) + 1)
+const workerOf = (former: string, run: string): number => Number(run.slice(former.length).split('/')[0])
+
 /** A worker that was killed may have left its agent running, under marks that name a process that is no more. */
 async function endFormerRuns(runs: string, tell: (line: string) => void): Promise<void> {
-  const former = runs.slice(0, runs.lastIndexOf('/', runs.length - 2) + 1)
+  const former = formerOf(runs)
   for (const { pid, run } of marked(former)) {
-    const worker = Number(run.slice(former.length).split('/')[0])
+    const worker = workerOf(former, run)
     if (isAlive(worker)) continue
     tell(`ends what a former worker left running (process ${pid}, ${MARK}=${run})`)
     await endTree(`${former}${worker}/`)
+  }
+}
+
+/** Its attempts count as failed at once: nobody works on them, and nothing of them runs any more. */
+async function giveUpFormerWork({ client, runs }: Shop, tell: (line: string) => void): Promise<void> {
+  const former = formerOf(runs)
+  const status = ['accepted', 'working', 'input_required'] as const
+  const { items } = await client.call('contract.list', { owner: client.agent, status: [...status] })
+  for (const { id: contractId, attempt, metadata } of items) {
+    const { worker } = metadata
+    if (typeof worker !== 'string' || !worker.startsWith(former) || isAlive(workerOf(former, worker))) continue
+    tell(`gives up attempt ${attempt} at ${contractId}, which a former worker was at`)
+    const error = { reason: 'WORKER_LOST', message: 'The worker was killed, and started again.', retryable: true }
+    await client.call('contract.fail', { contractId, attempt, error })
   }
 }
 
