@@ -25,6 +25,7 @@ interface WorkOptions {
   checkTimeout: string
   stall: string
   outside: WorkerOptions['outside']
+  worktree?: boolean
   plain?: boolean
   hooks: boolean
   mcp: boolean
@@ -53,6 +54,7 @@ export function addWork(program: Command): void {
         .choices(['acquire', 'refuse', 'allow'])
         .default('acquire'),
     )
+    .option('--worktree', 'each contract in a work tree, and on a branch, of its own; what is done is committed there')
     .option('--plain', 'one prompt in and a stream out, where codex and claude could be spoken with meanwhile')
     .option('--no-hooks', "do not have the agent's edits asked about beforehand")
     .option('--no-mcp', "do not give the agent the bridge's tools")
@@ -73,6 +75,7 @@ async function work(command: Command, more: string[]): Promise<void> {
     binary: options.binary ?? (options.agent === 'cursor' ? 'cursor-agent' : options.agent),
     ...(options.model && { model: options.model }),
     more,
+    worktree: options.worktree ?? false,
     plain: options.plain ?? false,
     capabilities: options.capability,
     allowChecks: options.allowCheck,

@@ -5,6 +5,7 @@ import { ownChecks, runChecks } from './checks.js'
 import { complete } from './complete.js'
 import type { Ongoing } from './ongoing.js'
 import { STALLED, type TurnEnd } from './turn.js'
+import { closeTree } from './worktree.js'
 
 /** `fatal`: the agent cannot work here at all, and the next contract would fare no better. */
 export interface Outcome {
@@ -70,11 +71,15 @@ async function finish(ongoing: Ongoing, account: Account): Promise<Outcome> {
     changed: changed.slice(0, PATHS_KEPT),
     refused,
     outsideLocks,
+    ...(shop.branch && { branch: shop.branch }),
     ...(usage && { usage: { ...usage } }),
   }
   const note = message.slice(0, NOTE_LENGTH) || 'done'
   const outcome = await complete(ongoing, { result, evidence, note })
-  if (outcome === 'completed') return { text: 'is done' }
+  if (outcome === 'completed') {
+    if (shop.branch) closeTree(shop.top)
+    return { text: 'is done' }
+  }
   return outcome ? fail(ongoing, outcome) : answer(ongoing)
 }
 

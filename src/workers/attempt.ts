@@ -12,6 +12,7 @@ import type { Contract } from './prompt.js'
 import type { Shop } from './shop.js'
 import type { TurnEnd } from './turn.js'
 import { runTurns } from './turns.js'
+import { commitTree, openTree } from './worktree.js'
 
 /** One attempt at a contract, from the lock to the last word. */
 export interface Attempt {
@@ -82,10 +83,17 @@ async function run(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
 }
 
 async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
-  const { shop, contract } = ongoing
-  const [denied] = notAllowed(contract, shop.options.allowChecks)
+  const { contract } = ongoing
+  const [denied] = notAllowed(contract, ongoing.shop.options.allowChecks)
   if (denied) return fail(ongoing, notAllowedFault(denied.command))
   if (!(await takeTurn(ongoing, signal))) return answer(ongoing)
+  const { shop } = ongoing
+  if (shop.options.worktree) ongoing.shop = { ...shop, ...openTree(shop.top, shop.cwd, contract) }
+  return workIn(ongoing, ongoing.shop)
+}
+
+async function workIn(ongoing: Ongoing, shop: Shop): Promise<Outcome> {
+  const { contract } = ongoing
   // By this a worker that is started in the place of a killed one knows what it left.
   await shop.client.call('contract.update', {
     contractId: contract.id,
@@ -99,6 +107,7 @@ async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
   const begunMs = performance.now()
   const turns = await runTurns(ongoing, before.dirty.keys(), hearing)
   const account = accountOf(shop, turns, hearing, before, watch)
+  if (shop.branch) commitTree(shop.top, contract)
   return answer(ongoing, turns, { ...account, durationMs: Math.round(performance.now() - begunMs) })
 }
 
@@ -124,6 +133,8 @@ async function takeTurn(ongoing: Ongoing, signal: AbortSignal): Promise<boolean>
 function accountOf(shop: Shop, turns: TurnEnd, hearing: Hearing, before: Snapshot, watch: LockWatch): Account {
   const seen = watch.sort(changedSince(shop.top, before))
   const said = watch.sort([...hearing.edited].filter((path) => !seen.own.includes(path) && !path.startsWith('/')))
+  // In a work tree of its own nobody else changes anything.
+  const theirs = [...said.others, ...(shop.branch ? seen.others : [])]
   return {
     agent: shop.options.kind,
     version: shop.version,
@@ -131,11 +142,12 @@ function accountOf(shop: Shop, turns: TurnEnd, hearing: Hearing, before: Snapsho
     durationMs: 0,
     message: hearing.message,
     // What others have locked is theirs, unless the agent itself says that it edited it.
-    changed: [...new Set([...seen.own, ...seen.nobodys, ...said.own, ...said.nobodys, ...said.others])].sort(),
+    changed: [...new Set([...seen.own, ...seen.nobodys, ...theirs, ...said.own, ...said.nobodys])].sort(),
     refused: [...hearing.refused],
-    outsideLocks: [...new Set([...seen.nobodys, ...said.nobodys, ...said.others])].sort(),
+    outsideLocks: [...new Set([...seen.nobodys, ...theirs, ...said.nobodys])].sort(),
     top: shop.top,
     head: before.head,
+    ...(shop.branch && { branch: shop.branch }),
     ...(hearing.session && { session: hearing.session }),
     ...(turns.usage && { usage: turns.usage }),
   }

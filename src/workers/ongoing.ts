@@ -9,7 +9,8 @@ export type Halt = 'canceled' | 'lost' | 'left'
 
 /** One attempt under way, and all that changes of it. */
 export interface Ongoing {
-  readonly shop: Shop
+  /** With the contract's own work tree in it, once there is one. */
+  shop: Shop
   readonly contract: Contract
   readonly contractId: string
   readonly attempt: number

@@ -24,6 +24,8 @@ export interface WorkerOptions {
   stallMs: number
   /** What becomes of edits of files that nobody has locked. */
   outside: Outside
+  /** Each contract is done in a work tree, and on a branch, of its own. */
+  worktree: boolean
   /** What the agent is told of the bridge: where it is, and the agent's own token. */
   bridge: Readonly<Record<string, string>>
   /** A shell command to ask before each edit, where the agent has hooks. */
@@ -49,4 +51,6 @@ export interface Shop {
   plainEnv: NodeJS.ProcessEnv
   hook?: string
   mcp?: Tool
+  /** Of a contract that has a work tree of its own. */
+  branch?: string
 }

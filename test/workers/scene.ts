@@ -104,6 +104,7 @@ export async function openScene(): Promise<Scene> {
         binary: STANDIN,
         more: [],
         plain: true,
+        worktree: false,
         capabilities: [],
         allowChecks: [],
         checkTimeoutMs: 20_000,
