@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type Command, Option } from 'commander'
 import { ConnectionError } from '../client/node.js'
+import type { lockedByOthers } from '../workers/guard/check.js'
 import type { Guarded, HookFile } from '../workers/guard/install.js'
 import { exits, fail } from './exits.js'
 import { globalsOf, terminalOf, withGlobals } from './globals.js'
@@ -78,16 +79,11 @@ async function guard(command: Command, hook: Guarded): Promise<void> {
   tell('Leave these files out, wait for the locks, or ask their holders. With --no-verify git goes past this guard.')
 }
 
-async function lockedAmong(
-  command: Command,
-  files: string[],
-  failing: 'closed' | 'open',
-  lockedByOthers: typeof import('../workers/guard/check.js').lockedByOthers,
-) {
+async function lockedAmong(command: Command, files: string[], failing: 'closed' | 'open', find: typeof lockedByOthers) {
   try {
     const client = await openSession(globalsOf(command), { reconnect: false })
     try {
-      return await lockedByOthers(client, files)
+      return await find(client, files)
     } finally {
       await client.close()
     }
