@@ -166,21 +166,6 @@ work('an edit of what another has locked fails the attempt', async ({ scene }) =
   await scene.human.call('lock.release', { lockId, token: token! })
 })
 
-work('checks that another agent has to run are waited for', async ({ scene }) => {
-  await scene.worker('codex')
-  const id = await scene.offer({
-    checks: [{ name: 'review', command: 'look at it', verifier: 'other' }],
-    do: [{ say: 'done' }],
-  })
-  await until(
-    () => scene.events.some(({ data }) => /waits for another agent/.test(String(data.note))),
-    'the worker to wait',
-  )
-  const evidence = [{ check: 'review', command: 'look at it', exitCode: 0 }]
-  await scene.human.call('contract.verify', { contractId: id, evidence })
-  assert.is((await scene.reach(id, 'completed', 'failed')).status, 'completed')
-})
-
 work(
   'in a work tree of its own: the branch has the work, the repository is untouched, and no tree is left',
   async ({ scene }) => {
