@@ -20,10 +20,10 @@ const PATHS_KEPT = 200
 
 /** Answers the contract, with what is known of the attempt. Its process tree is dead by now. */
 export async function answer(ongoing: Ongoing, turns?: TurnEnd, account?: Account): Promise<Outcome> {
-  const { shop, contract, contractId, attempt, halt } = ongoing
+  const { shop, contractId, attempt, halt } = ongoing
   const { client } = shop
   if (halt === 'lost') return { text: 'was taken away' }
-  if (account) await client.call('contract.update', { contractId, attempt, artifacts: artifactsOf(contract, account) })
+  if (account) await keep(ongoing, account)
   if (halt === 'canceled') {
     await client.call('contract.acknowledgeCancel', { contractId, attempt })
     return { text: 'was canceled' }
@@ -35,6 +35,18 @@ export async function answer(ongoing: Ongoing, turns?: TurnEnd, account?: Accoun
   if (account.outsideLocks.length > 0) await report(ongoing, account.outsideLocks)
   const fault = faultIn(ongoing, turns, account)
   return fault ? fail(ongoing, fault) : finish(ongoing, account)
+}
+
+/** What completing adds to a contract: its result, the tails of its checks, notes. */
+const ROOM_BYTES = 24 * 1024
+
+/** Keeps what the attempt left with the contract; without the long texts where the contract has no room for them. */
+async function keep({ shop, contract, contractId, attempt }: Ongoing, account: Account): Promise<void> {
+  const artifacts = artifactsOf(contract, account)
+  const bytes = Buffer.byteLength(JSON.stringify([contract, artifacts]))
+  const some =
+    bytes + ROOM_BYTES > limits.contractBytes ? artifacts.filter(({ text }) => text === undefined) : artifacts
+  await shop.client.call('contract.update', { contractId, attempt, artifacts: some })
 }
 
 /** Those whose files they are hear of it, and the creator of the contract of what was nobody's. */

@@ -1,4 +1,5 @@
-import { CallError, type Event } from '../client/node.js'
+import { CallError, ConnectionError, type Event } from '../client/node.js'
+import { limits } from '../protocol/limits.js'
 import type { Account } from './account.js'
 import type { Fault } from './adapter.js'
 import { answer, fail, type Outcome } from './answer.js'
@@ -76,10 +77,18 @@ async function run(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
   } catch (error) {
     // The attempt ended in the moment in which it was to be answered.
     if (error instanceof CallError && error.reason === 'STALE_ATTEMPT') return { text: 'was taken away' }
-    throw error
+    if (error instanceof ConnectionError) throw error
+    return await giveUp(ongoing, error as Error)
   } finally {
     for (const letter of ongoing.waiting) await decline(ongoing.shop.client, letter, NOT_READ).catch(() => {})
   }
+}
+
+/** A fault of ours: the contract must not stay with a worker that has lost its way with it. */
+async function giveUp(ongoing: Ongoing, error: Error): Promise<Outcome> {
+  ongoing.live?.stop('left')
+  await ongoing.live?.ended.catch(() => {})
+  return fail(ongoing, { reason: 'WORKER_FAULT', message: error.message.slice(0, limits.noteLength), retryable: true })
 }
 
 async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {

@@ -1,5 +1,4 @@
 import type { ParamsOf } from '../bridge/index.js'
-import { limits } from '../protocol/limits.js'
 import { headOf } from './git.js'
 import { start } from './process.js'
 import type { Contract } from './prompt.js'
@@ -54,7 +53,9 @@ async function runCheck({ name, command }: Check, { cwd, runId, env, timeLimitMs
   if (late) keep(`(stopped: it had not ended within ${Math.round(timeLimitMs / 1_000)} s)`)
   const head = headOf(cwd)
   const exitCode = late ? TIMED_OUT : (exit.code ?? 1)
-  return { check: name, command, exitCode, output: lines.join('\n').slice(-limits.noteLength), ...(head && { head }) }
+  return { check: name, command, exitCode, output: lines.join('\n').slice(-OUTPUT_LENGTH), ...(head && { head }) }
 }
 
 const LINES_KEPT = 200
+/** With as many checks as a contract may have, their tails still fit it, characters. */
+const OUTPUT_LENGTH = 500

@@ -99,6 +99,17 @@ work('what failed is tried again, told of, and summed', async ({ scene }) => {
   assert.equal(artifact(done, 'usage')?.data, { inputTokens: 200, outputTokens: 20, cachedTokens: 40, costUsd: 0.5 })
 })
 
+work('a contract that has hardly room for more is done all the same', async ({ scene }) => {
+  await scene.worker('codex')
+  const metadata = { long: 'x'.repeat(18_000) }
+  const content = `${'a line of text\n'.repeat(900)}`
+  const id = await scene.offer({ metadata, do: [{ edit: { path: 'a', content } }, { say: 'y'.repeat(9_000) }] })
+  const done = await scene.reach(id, 'completed', 'failed')
+  assert.is(done.status, 'completed', JSON.stringify(done.error))
+  assert.is(artifact(done, 'diff'), undefined)
+  assert.ok(artifact(done, 'attempt-1'))
+})
+
 work('who is not logged in fails the contract for good, and takes no other', async ({ scene }) => {
   const worker = await scene.worker('codex')
   const first = await scene.offer({ do: [{ fail: 'unexpected status 401 Unauthorized: bad key' }] })
