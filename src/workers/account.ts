@@ -1,4 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { ParamsOf } from '../bridge/index.js'
@@ -67,8 +68,10 @@ function patchOf(patch: string, top: string, name: string): Artifact[] {
 
 /** Where what is too large for a contract is kept: in git's own folder, so that it is no part of any work tree. */
 export function folderOf(top: string): string {
-  const folder = join(commonOf(top) ?? top, 'agent-bridge')
-  mkdirSync(folder, { recursive: true })
+  const common = commonOf(top)
+  const elsewhere = join(tmpdir(), `agent-bridge-${userInfo().username}`, top.replace(/[^\w.-]/g, '-'))
+  const folder = common === undefined ? elsewhere : join(common, 'agent-bridge')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
   return folder
 }
 

@@ -1,5 +1,5 @@
 import { createWriteStream } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { pathIn } from '../client/paths.js'
 import { limits } from '../protocol/limits.js'
 import { folderOf, sessionOf, sumOf } from './account.js'
@@ -11,6 +11,7 @@ import { createNotes, noteOf } from './notes.js'
 import { type Ongoing, tellNote } from './ongoing.js'
 import { promptOf } from './prompt.js'
 import { answersTo } from './questions.js'
+import type { Shop } from './shop.js'
 import { type LiveTurn, runTurn, type TurnEnd } from './turn.js'
 
 const NOTES_EVERY_MS = limits.progressEveryMs + 100
@@ -35,8 +36,8 @@ export async function runTurns(ongoing: Ongoing, dirty: Iterable<string>, hearin
   let resume = sessionOf(contract, options.kind)
   for (;;) {
     const live = startTurn(ongoing, prompt, resume, (milestone) => {
-      hear(hearing, milestone, (path) => nameOf(shop.top, path))
-      const note = noteOf(milestone, (path) => nameOf(shop.top, path))
+      hear(hearing, milestone, (path) => nameOf(shop, path))
+      const note = noteOf(milestone, (path) => nameOf(shop, path))
       if (note) {
         notes.add(note)
         signal(ongoing, note)
@@ -71,7 +72,8 @@ function signal({ shop, contractId }: Ongoing, text: string): void {
     .catch(() => {})
 }
 
-const nameOf = (top: string, path: string): string => pathIn(top, path) ?? path
+/** A path as locks name it; agents name them from their folder, which need not be the top of the work tree. */
+const nameOf = ({ top, cwd }: Shop, path: string): string => pathIn(top, resolve(cwd, path)) ?? path
 
 function startTurn(
   { shop, contract, contractId, attempt, ...ongoing }: Ongoing,
@@ -89,7 +91,11 @@ function startTurn(
     env: { ...shop.env, AGENT_BRIDGE_CONTRACT: contractId, AGENT_BRIDGE_ATTEMPT: String(attempt) },
     stallMs: contract.progressTimeoutMs ?? options.stallMs,
     tell,
-    forbids: (paths) => forbids(gate, paths),
+    forbids: (paths) =>
+      forbids(
+        gate,
+        paths.map((path) => resolve(cwd, path)),
+      ),
     keep: log.keep,
     late: (pids) =>
       tellNote(

@@ -90,6 +90,9 @@ hooks(
       }
       assert.equal([allowed.code, allowed.stdout.trim()], [0, kind === 'cursor' ? '{"permission":"allow"}' : ''], kind)
     }
+    scene.write('src/there', '')
+    const below = await ask(home, ['gemini'], edits.gemini(join(cwd, 'src'), 'a.ts'))
+    assert.match(reasonIn(below.stdout), /src\/a\.ts is locked by human/, 'a path is from the folder of the agent')
     assert.equal((await human.call('lock.list', { holder: 'codex' })).items, [], 'nothing was locked by asking')
   },
 )

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { type AgentKind, type Fields, fieldsOf, textOf } from '../adapter.js'
 
 // What agents tell a hook, and what they want to hear: one JSON document each way.
@@ -43,7 +44,8 @@ export function readEvent(text: string): HookEvent {
     cwd,
     session: (textOf(event.session_id) || textOf(event.conversation_id)).replace(/[^\w-]/g, '').slice(0, 64) || 'none',
     past: /^(post|after)/i.test(name),
-    paths: READS.has(tool) ? [] : pathsIn(tool, input, command),
+    // As the agent names them: from its folder, which need not be the top of the work tree.
+    paths: READS.has(tool) ? [] : pathsIn(tool, input, command).map((path) => resolve(cwd, path)),
     ...(SHELLS.has(tool) && { command }),
   }
 }
