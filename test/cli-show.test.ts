@@ -139,7 +139,7 @@ show('an event is one line: time, type, actor, subject and what matters', () => 
       subject: 'ctr_1',
       data: { contract: { title: 'Do it', progress: 0.4, attempt: 2 }, note: 'half' },
     }),
-    'contract.progressed  codex  ctr_1  "Do it"  attempt 2  40%  — half',
+    'contract.progressed  codex  ctr_1  "Do it"  attempt 2  ████░░░░░░ 40%  — half',
   )
   assert.is(
     line({ type: 'lock.released', subject: 'lck_1', data: { lock: null, last: lock } }),
