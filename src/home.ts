@@ -50,7 +50,7 @@ function openHome(folder: string, unlock: () => void): Home {
   const tokenFile = join(folder, 'token')
   // What a daemon that was killed left behind: nobody may look for it where another process may listen by now.
   rmSync(daemonFile, { force: true })
-  const workspaces = () => readdirSync(join(folder, 'workspaces')).flatMap((name) => /^(.+)\.db$/.exec(name)?.[1] ?? [])
+  const workspaces = () => workspacesIn(folder)
   return {
     folder,
     tokenFile,
@@ -68,6 +68,15 @@ function openHome(folder: string, unlock: () => void): Home {
       }
     },
   }
+}
+
+/** Names of the workspaces in a home, as they were given, sorted; none when there is no such folder. */
+export function workspacesIn(home: string): string[] {
+  const folder = join(home, 'workspaces')
+  if (!existsSync(folder)) return []
+  return readdirSync(folder)
+    .flatMap((name) => /^(.+)\.db$/.exec(name)?.[1] ?? [])
+    .sort()
 }
 
 const OURS = new Set(['lock', 'token', 'daemon.json', 'workspaces'])

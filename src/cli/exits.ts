@@ -1,7 +1,11 @@
 /** Every exit code, and what it means; the program's help is written from it. */
 export const exits = {
   ok: { code: 0, summary: 'done' },
-  refused: { code: 1, summary: 'the bridge said no: it refused the call, or answered `allowed: false`' },
+  refused: {
+    code: 1,
+    summary:
+      'the bridge said no: it refused the call, or answered `allowed: false`; or the doctor found something wrong',
+  },
   usage: { code: 2, summary: 'the command line is wrong; nothing was sent' },
   unreachable: { code: 3, summary: 'no daemon answers, or it was lost before the answer came' },
   setup: {

@@ -1,10 +1,12 @@
 import { Command, CommanderError } from 'commander'
 import { product } from '../protocol/version.js'
 import { addAnswer } from './answer.js'
+import { addBackup } from './backup.js'
 import { addCalls } from './calls.js'
 import { addCompletion } from './completion.js'
 import { addDashboard } from './dashboard.js'
 import { addDelegate } from './delegate.js'
+import { addDoctor } from './doctor.js'
 import { addExamples } from './examples.js'
 import { exits } from './exits.js'
 import { globalsOf, withGlobals } from './globals.js'
@@ -68,6 +70,8 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addStatus(program)
   addWatch(program)
   addAnswer(program)
+  addBackup(program)
+  addDoctor(program)
   addDashboard(program)
   program.commandsGroup('Agents:')
   addInstall(addServe(program))

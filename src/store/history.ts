@@ -43,7 +43,7 @@ export function openHistory(db: Connection, headFile: string, newEpoch: () => st
 }
 
 /** What stands in the file; undefined when it is missing or damaged, so that nothing can be known from it. */
-function readSeen(headFile: string): Seen | undefined {
+export function readSeen(headFile: string): Seen | undefined {
   let text: string
   try {
     text = readFileSync(headFile, 'utf8')

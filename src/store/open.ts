@@ -63,6 +63,16 @@ export function mark(db: Connection): void {
   db.pragma(`user_version = ${SCHEMA_VERSION}`)
 }
 
+/** Of the SQLite that is built in. */
+export function libraryVersion(): string {
+  const db = new Database(':memory:')
+  try {
+    return String(db.prepare('SELECT sqlite_version()').pluck().get())
+  } finally {
+    db.close()
+  }
+}
+
 /** @throws SetupError for an SQLite that can corrupt a database */
 export function checkLibrary(version: string): void {
   const parts = version.split('.').map(Number)
@@ -82,9 +92,14 @@ function createPrivate(file: string): void {
   }
 }
 
+/** The network file system that a folder is on, if it is on one. */
+export function networkTypeOf(folder: string): string | undefined {
+  return process.platform === 'linux' ? NETWORK_TYPES.get(statfsSync(folder).type) : undefined
+}
+
 function checkFileSystem(file: string): void {
-  const type = NETWORK_TYPES.get(statfsSync(dirname(file)).type)
-  if (type && process.platform === 'linux') {
+  const type = networkTypeOf(dirname(file))
+  if (type) {
     throw new SetupError(
       `${dirname(file)} is on a network file system (${type}), which cannot keep a database safe: choose another home with --home.`,
     )
@@ -92,7 +107,7 @@ function checkFileSystem(file: string): void {
 }
 
 /** Nothing is written to a database of something else, or of a later version, not even the mark of a journal mode. */
-function checkOrigin(db: Connection, file: string): void {
+export function checkOrigin(db: Connection, file: string): void {
   const version = Number(db.pragma('user_version', { simple: true }))
   const marked = db.pragma('application_id', { simple: true }) === APPLICATION_ID
   if (!marked && Number(db.prepare('SELECT count(*) FROM sqlite_master').pluck().get()) > 0) {
@@ -103,6 +118,12 @@ function checkOrigin(db: Connection, file: string): void {
       `${file} was written by a newer agent-bridge (schema ${version}, this one knows ${SCHEMA_VERSION}): run that version, or choose another home with --home.`,
     )
   }
+}
+
+/** @throws SetupError for a database that is nobody's yet, and so no copy of ours */
+export function checkMarked(db: Connection, file: string): void {
+  if (db.pragma('application_id', { simple: true }) === APPLICATION_ID) return
+  throw new SetupError(`${file} is no backup of agent-bridge: name a file that agent-bridge backup has written.`)
 }
 
 /** Sets what makes a commit outlast a power loss, and reads it back. */
