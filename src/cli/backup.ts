@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import type { Copied } from '../backup.js'
 import { workspaceOf } from '../client/node.js'
 import { homeOf } from '../config.js'
 import { environmentOf, globalsOf, terminalOf, withGlobals } from './globals.js'
@@ -33,7 +34,7 @@ function placeOf(command: Command): { home: string; workspace: string } {
   return { home: homeOf(globals.home, process.env), workspace: workspaceOf(process.cwd(), environmentOf(globals)) }
 }
 
-function tell(command: Command, facts: object): void {
+function tell(command: Command, facts: Copied & { workspace: string; file: string; replaced?: string }): void {
   const { json, page, print } = terminalOf(command)
-  print(json ? printableJson(facts) : formatBlock(facts as Record<string, unknown>, page))
+  print(json ? printableJson(facts) : formatBlock({ ...facts }, page))
 }
