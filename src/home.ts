@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { SetupError } from './protocol/errors.js'
 import { codeOf, explain, replaceFile } from './store/file.js'
 import { holdFile } from './store/open.js'
@@ -83,9 +83,19 @@ const OURS = new Set(['lock', 'token', 'daemon.json', 'workspaces'])
 
 /** Makes the folder, and keeps others out of it, unless it holds things that are not ours. */
 function makeFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  makeFolders(folder)
   if (readdirSync(folder).every((name) => OURS.has(name))) chmodSync(folder, 0o700)
   mkdirSync(join(folder, 'workspaces'), { recursive: true, mode: 0o700 })
+}
+
+/**
+ * One folder after another, from the first that is missing. Node's own `recursive` tries for ever where a folder is there
+ * and takes no others, such as /proc.
+ */
+function makeFolders(folder: string): void {
+  if (existsSync(folder)) return
+  makeFolders(dirname(folder))
+  mkdirSync(folder, { mode: 0o700 })
 }
 
 /** An SQLite file held in an exclusive transaction: however the process ends, the system frees it. */

@@ -86,7 +86,7 @@ export interface Actor {
   /** The same without the types' help, for what must be refused. */
   ask(name: string, params: Record<string, unknown>): Asked<unknown>
   /** Sent at once, whether or not the session is open yet. */
-  pipeline(name: string, params: Record<string, unknown>): Asked<unknown>
+  pipeline(name: string, params: Record<string, unknown>, bytes?: number): Asked<unknown>
   /** The socket breaks. */
   drop(): Promise<void>
   /** False: the socket's buffer is full; true again: it has drained. */
@@ -361,19 +361,24 @@ function createActor(agent: string, options: ActorOptions, { door, alive, idle, 
     },
   )
 
-  function send(name: string, params: Record<string, unknown>): Asked<unknown> {
+  function send(name: string, params: Record<string, unknown>, bytes?: number): Asked<unknown> {
     let answered = 0
     const promise = new Promise((resolve, reject) => {
-      connection.call(name, params, (outcome) => {
-        if (!alive()) return
-        if (answered++ > 0) faults.push(new Error(`${name} was answered twice`))
-        try {
-          resolve(read(name, outcome))
-        } catch (error) {
-          if (!(error instanceof BridgeError)) faults.push(error)
-          reject(error)
-        }
-      })
+      connection.call(
+        name,
+        params,
+        (outcome) => {
+          if (!alive()) return
+          if (answered++ > 0) faults.push(new Error(`${name} was answered twice`))
+          try {
+            resolve(read(name, outcome))
+          } catch (error) {
+            if (!(error instanceof BridgeError)) faults.push(error)
+            reject(error)
+          }
+        },
+        bytes,
+      )
     })
     // A call that is refused after its test has lost interest is no fault.
     promise.catch(() => {})

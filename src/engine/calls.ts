@@ -20,11 +20,13 @@ export function advance(house: House, state: State): void {
   }
 }
 
-function make(house: House, state: State, { params, done }: Pending, method: Method | undefined): void {
+function make(house: House, state: State, { params, done, bytes }: Pending, method: Method | undefined): void {
   const answer = (outcome: Outcome) => {
     // It was dismissed meanwhile, and is answered.
     if (state.visits && !state.open.delete(answer)) return
     state.unanswered--
+    state.bytes -= bytes
+    house.bytes -= bytes
     house.options.called?.(method?.name ?? 'unknown', outcome)
     if (!state.gone) done(outcome)
   }
@@ -32,6 +34,7 @@ function make(house: House, state: State, { params, done }: Pending, method: Met
   try {
     if (state.barred) return answer(state.barred)
     if (state.over) refuse('INVALID_REQUEST', 'The session was closed, and with it this socket.')
+    if (house.bytes > limits.unansweredBytes) refuse('OVERLOADED', 'Too much is asked at once: try again in a moment.')
     house.rates.take(state.grant)
     if (!method) refuse('METHOD_NOT_FOUND', 'There is no method of that name: rpc.discover lists them.')
     if (method.socket && !state.peer) refuse('INVALID_REQUEST', `${method.name} needs a socket: connect to /ws.`)
@@ -46,18 +49,21 @@ function make(house: House, state: State, { params, done }: Pending, method: Met
     if (roles.indexOf(opened.caller.role) < roles.indexOf(method.role)) {
       refuse('FORBIDDEN', `This takes the role ${method.role}; the token's is ${opened.caller.role}.`)
     }
-    run(house, state, opened, method, params, answer)
+    run(house, state, opened, method, { params, done: answer, bytes })
   } catch (error) {
     answer(error instanceof BridgeError ? { refusal: error } : house.options.fault(error))
   }
 }
 
 /** What a call's life means for its connection. */
-function track(house: House, state: State, counts: boolean) {
+function track(house: House, state: State, counts: boolean, bytes: number) {
   let waits = false
   if (counts) state.inFlight++
   const leaveRoom = () => {
-    if (waits) state.waiting--
+    if (waits) {
+      state.waiting--
+      state.waitingBytes -= bytes
+    }
     waits = false
   }
   return {
@@ -66,7 +72,10 @@ function track(house: House, state: State, counts: boolean) {
     mayWait(): boolean {
       // Whoever has gone waits for nothing, though its command was still on its way.
       waits = !state.over && waitingWith(house, state) < limits.parkedCalls
-      if (waits) state.waiting++
+      if (waits) {
+        state.waiting++
+        state.waitingBytes += bytes
+      }
       return waits
     },
     ran(isWaiting: boolean) {
@@ -94,12 +103,11 @@ function run(
   state: State,
   opened: Opened,
   method: Method,
-  given: Record<string, unknown>,
-  answer: (outcome: Outcome) => void,
+  { params: given, done: answer, bytes }: Omit<Pending, 'name'>,
 ) {
   const { engine } = opened.served
   const { idempotencyKey, ...params } = parseParams(method, given)
-  const { answered, ...life } = track(house, state, method.kind === 'command')
+  const { answered, ...life } = track(house, state, method.kind === 'command', bytes)
   const closes = method.name === 'session.close'
   if (closes) state.turning = true
   const done = (outcome: Outcome) => {
@@ -116,6 +124,7 @@ function run(
       params,
       caller: opened.caller,
       idempotencyKey: idempotencyKey as string | undefined,
+      bytes,
       ...life,
       done,
     })

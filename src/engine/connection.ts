@@ -32,9 +32,12 @@ export interface Peer extends Sink {
 
 /** One caller's calls: made in the order sent, each effect seen by those behind it. */
 export interface Connection {
-  call(method: string, params: Record<string, unknown>, done: (outcome: Outcome) => void): void
+  /** `bytes`: what the call takes of memory, as characters of JSON. */
+  call(method: string, params: Record<string, unknown>, done: (outcome: Outcome) => void, bytes?: number): void
   /** Calls that are neither answered nor waiting for something. */
   busy(): number
+  /** What they take of memory. */
+  busyBytes(): number
   opened(): boolean
   /** A byte came in. */
   seen(): void
@@ -57,6 +60,7 @@ export interface Pending {
   name: string
   params: Record<string, unknown>
   done(outcome: Outcome): void
+  bytes: number
 }
 
 /** What a connection is once its session is open, or its caller known without one. */
@@ -83,6 +87,9 @@ export interface State {
   /** A visitor's calls that were made and are not answered. */
   open: Set<(outcome: Outcome) => void>
   waiting: number
+  /** What its calls take of memory, and of that those that wait. */
+  bytes: number
+  waitingBytes: number
   opened?: Opened
   /** Why no call of this connection can be made. */
   barred?: Outcome
@@ -108,6 +115,8 @@ export interface House {
   options: DoorOptions
   connections: Set<State>
   rates: Rates
+  /** What everyone's unanswered calls take of memory. */
+  bytes: number
   lastSeenAt(served: Served, agent: string): Instant | undefined
   /** Keeps when somebody who leaves was last seen. */
   remember(state: State): void
@@ -120,6 +129,7 @@ export function createHouse(options: DoorOptions): House {
     options,
     connections,
     rates: createRates(options.clock),
+    bytes: 0,
     lastSeenAt(served, agent) {
       let ms = left.get(served)?.get(agent)
       for (const { opened, lastSeenMs } of connections) {
@@ -145,6 +155,8 @@ export const createState = ({ options }: House, grant: Grant, peer: Peer | undef
   unanswered: 0,
   open: new Set(),
   waiting: 0,
+  bytes: 0,
+  waitingBytes: 0,
   gone: false,
   over: false,
   lastSeenMs: options.clock.wallMs(),

@@ -17,6 +17,8 @@ export interface CommandCall {
   params: Record<string, unknown>
   caller: Caller
   idempotencyKey?: string | undefined
+  /** What its parameters take of memory, as characters of JSON. */
+  bytes?: number
   /** Whose waiting ends when it goes. */
   owner: object
   /** False when its owner has as many calls waiting as it may. */
@@ -79,6 +81,8 @@ export interface Core {
   readonly ids: ReturnType<typeof createIds>
   readonly committed: Read
   readonly queue: Job[]
+  /** What the calls in it take of memory. */
+  queuedBytes: number
   /** Queries that wait for the turn under way. */
   postponed: Array<() => void>
   readonly search: Search
@@ -93,6 +97,8 @@ export interface Core {
   /** A turn is under way or about to be. */
   scheduled: boolean
   stopped: boolean
+  /** Times in a row that no transaction could be begun. */
+  failedBegins: number
   /** Why the workspace takes no commands any more. */
   failure: unknown
 }
@@ -118,6 +124,7 @@ export function createCore(options: EngineOptions, write: (act: Write) => void):
     },
     committed: { ...store.committed, bounds: () => core.bounds },
     queue: [],
+    queuedBytes: 0,
     postponed: [],
     search: createSearch(),
     bounds: store.bounds(),
@@ -128,6 +135,7 @@ export function createCore(options: EngineOptions, write: (act: Write) => void):
     stopTimer: () => {},
     scheduled: false,
     stopped: false,
+    failedBegins: 0,
     failure: undefined,
   }
   core.now = lastInstant(core) ?? core.now

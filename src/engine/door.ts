@@ -35,7 +35,7 @@ export interface Door {
     who: Who,
     method: string,
     params: Record<string, unknown>,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; bytes?: number },
   ): Promise<Outcome>
   counts(): Counts
   /** What was committed in any workspace: the sockets of a token that was revoked are closed. */
@@ -57,7 +57,7 @@ export function createDoor(options: DoorOptions): Door {
   return {
     connect: (grant, peer) => admit(house, createState(house, grant, peer, false)),
     visit: visitAs,
-    request: (grant, who, method, params, { signal } = {}) =>
+    request: (grant, who, method, params, { signal, bytes } = {}) =>
       new Promise((resolve, reject) => {
         signal?.throwIfAborted()
         let visitor: Connection
@@ -72,11 +72,12 @@ export function createDoor(options: DoorOptions): Door {
           reject(signal?.reason)
         }
         signal?.addEventListener('abort', giveUp, { once: true })
-        visitor.call(method, params, (outcome) => {
+        const answered = (outcome: Outcome) => {
           signal?.removeEventListener('abort', giveUp)
           visitor.closed()
           resolve(outcome)
-        })
+        }
+        visitor.call(method, params, answered, bytes)
       }),
     counts: () => countConnections(house),
     committed(events) {
@@ -94,6 +95,7 @@ function admit(house: House, state: State, left = () => {}): Connection {
   connections.add(state)
   return {
     busy: () => state.unanswered - state.waiting,
+    busyBytes: () => state.bytes - state.waitingBytes,
     opened: () => state.opened !== undefined,
     seen() {
       state.lastSeenMs = options.clock.wallMs()
@@ -101,9 +103,11 @@ function admit(house: House, state: State, left = () => {}): Connection {
     drained: () => {
       if (state.peer) state.opened?.served.tail.drained(state.peer)
     },
-    call(name, params, done) {
+    call(name, params, done, bytes = 0) {
       state.unanswered++
-      state.queue.push({ name, params, done })
+      state.bytes += bytes
+      house.bytes += bytes
+      state.queue.push({ name, params, done, bytes })
       advance(house, state)
     },
     closed() {

@@ -80,6 +80,7 @@ export function createEngine(options: EngineOptions): Engine {
   }
   const submit = (job: Job) => {
     core.queue.push(job)
+    core.queuedBytes += bytesOf(job)
     schedule()
   }
   const trimmer = createTrimmer(core, options.retention ?? KEPT, (job) => {
@@ -99,7 +100,7 @@ export function createEngine(options: EngineOptions): Engine {
     waiting: core.waiting.count,
     internal,
     command(call) {
-      const refusal = refusalOf(core)
+      const refusal = refusalOf(core, call)
       if (refusal) answer(core, call, refusal)
       else submit({ call })
     },
@@ -134,13 +135,19 @@ export function createEngine(options: EngineOptions): Engine {
 
 const stopping = () => new BridgeError('SHUTTING_DOWN', STOPPING)
 
+/** Of a call that has yet to run: one that waited and is run again counts as waiting. */
+const bytesOf = (job: Job): number => ('call' in job && !job.again ? (job.call.bytes ?? 0) : 0)
+
 /** Why no command is taken now, if none is. */
-function refusalOf(core: Core): Outcome | undefined {
+function refusalOf(core: Core, { bytes = 0 }: CommandCall): Outcome | undefined {
   if (core.failure !== undefined) return refusalOfFault(core, core.failure)
   if (core.stopped) return { refusal: stopping() }
-  if (core.queue.length < limits.queuedCommands) return undefined
+  if (core.queue.length < limits.queuedCommands && core.queuedBytes + bytes <= limits.queuedBytes) return undefined
   return { refusal: new BridgeError('OVERLOADED', 'Too many commands wait for the writer: try again in a moment.') }
 }
+
+/** So often in a row another process may have kept the writer from its database; then nobody is kept waiting for it. */
+const BEGIN_TRIES = 3
 
 const KEPT = { ms: limits.retainMs, events: limits.retainEvents }
 
@@ -155,7 +162,9 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
     await store.begin()
   } catch (error) {
     // Nothing has begun, so nothing is lost: somebody else holds the database for a moment.
-    refusalOfFault(core, error)
+    const outcome = refusalOfFault(core, error)
+    core.failedBegins++
+    if (core.failedBegins >= BEGIN_TRIES) refuseQueued(core, outcome)
     core.scheduled = false
     core.stopTimer()
     core.stopTimer = clock.after(RETRY_MS, schedule)
@@ -163,6 +172,7 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
   }
   let commands = 0
   let commitMs = 0
+  core.failedBegins = 0
   try {
     passTime(core, batch)
     const beganMs = clock.monotonicMs()
@@ -173,6 +183,7 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
       else if ('write' in job) job.write(batch)
       else runCall(core, batch, job)
       core.queue.shift()
+      core.queuedBytes -= bytesOf(job)
       if (clock.monotonicMs() - beganMs > limits.batchMs) break
     }
     const dueAt = nextDeadline(core)
@@ -201,6 +212,17 @@ async function turn(core: Core, signals: EventEmitter<Signals>, schedule: () => 
     const pauseMs = core.dueAt <= core.now ? RETRY_MS : toMs(core.dueAt) - clock.wallMs() + 1
     core.stopTimer = clock.after(pauseMs, schedule)
   }
+}
+
+/** Calls that have yet to run are answered; what waits for something, and what is the bridge's own, waits on. */
+function refuseQueued(core: Core, outcome: Outcome): void {
+  const calls = core.queue.filter((job) => 'call' in job && !job.again) as Array<Extract<Job, { call: CommandCall }>>
+  core.queue.splice(0, core.queue.length, ...core.queue.filter((job) => !('call' in job) || job.again))
+  core.queuedBytes = 0
+  const { requestId } = 'refusal' in outcome ? outcome.refusal.facts : {}
+  const message = 'Another process holds the database: try again in a moment.'
+  for (const { call } of calls) answer(core, call, { refusal: new BridgeError('OVERLOADED', message, { requestId }) })
+  for (const act of core.postponed.splice(0)) act()
 }
 
 /** From an unknown state nothing goes on: the batch is answered with a fault, and so is all that follows. */

@@ -135,6 +135,11 @@ export function leave(house: House, state: State, goodbye?: string): void {
   delete state.opened
   const { engine } = opened.served
   if (state.waiting > 0) engine.forget(state)
+  // What waits is answered to nobody any more. Where it was answered with a refusal instead, nothing is left of it.
+  const forgotten = Math.min(state.bytes, state.waitingBytes)
+  house.bytes -= forgotten
+  state.bytes -= forgotten
+  state.waitingBytes = 0
   if (goodbye !== undefined) return state.peer?.close(1000, goodbye)
   const { caller, session, connects } = opened
   if (session !== undefined && connects !== undefined)

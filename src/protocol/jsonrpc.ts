@@ -9,6 +9,8 @@ export interface Call {
   id?: Id
   method: string
   params: Record<string, unknown>
+  /** Its part of the frame, in characters. */
+  bytes: number
 }
 
 /**
@@ -28,20 +30,21 @@ export function decodeFrame(text: string): Frame {
   } catch {
     return refused('PARSE_ERROR', 'The frame is not JSON.')
   }
-  if (!Array.isArray(json)) return { batch: false, items: [decodeItem(json)] }
+  if (!Array.isArray(json)) return { batch: false, items: [decodeItem(json, text.length)] }
   // JSON-RPC 2.0, 6: an empty array is one invalid request, not an empty batch.
   if (json.length === 0) return refused('INVALID_REQUEST', 'A batch holds at least one call.')
   if (json.length > limits.batchCalls) {
     return refused('INVALID_REQUEST', `A batch holds at most ${limits.batchCalls} calls.`)
   }
-  return { batch: true, items: json.map(decodeItem) }
+  const bytes = Math.ceil(text.length / json.length)
+  return { batch: true, items: json.map((item) => decodeItem(item, bytes)) }
 }
 
 function refused(reason: 'PARSE_ERROR' | 'INVALID_REQUEST', message: string): Frame {
   return { batch: false, items: [{ id: null, refusal: new BridgeError(reason, message) }] }
 }
 
-function decodeItem(json: unknown): Frame['items'][number] {
+function decodeItem(json: unknown, bytes: number): Frame['items'][number] {
   // JSON-RPC 2.0, 5: the id of a request whose id cannot be told is null.
   let ask: { id?: Id } = { id: null }
   try {
@@ -54,8 +57,8 @@ function decodeItem(json: unknown): Frame['items'][number] {
     if (typeof method !== 'string') refuse('INVALID_REQUEST', 'The "method" of a call is a string.')
     // JSON-RPC 2.0, 4.1: from here on it is a notification, and not answered whatever else is wrong with it.
     if (!named) ask = {}
-    checkDepth(json)
-    return { call: { ...ask, method, params: readParams(json) } }
+    checkSize(json)
+    return { call: { ...ask, method, params: readParams(json), bytes } }
   } catch (error) {
     if (error instanceof BridgeError) return { ...ask, refusal: error }
     throw error
@@ -79,7 +82,7 @@ export function decodeParams(text: string): Record<string, unknown> {
     refuse('PARSE_ERROR', 'The body is not JSON.')
   }
   const json = { params }
-  checkDepth(json)
+  checkSize(json)
   return readParams(json)
 }
 
@@ -92,15 +95,22 @@ function readParams(json: Record<string, unknown>): Record<string, unknown> {
   return params
 }
 
-/** Nesting is counted without recursion: a frame of brackets must not use up the stack. */
-function checkDepth(json: unknown): void {
+/**
+ * Nesting is counted without recursion: a frame of brackets must not use up the stack. Values are counted because what
+ * checking them costs goes by their number, and a frame holds half a million of the smallest.
+ */
+function checkSize(json: unknown): void {
   let level: unknown[] = [json]
+  let values = 0
   for (let depth = 0; level.length > 0; depth++) {
     if (depth >= limits.jsonDepth) refuse('INVALID_REQUEST', `JSON is nested at most ${limits.jsonDepth} deep.`)
     const next: unknown[] = []
     for (const value of level) {
       if (typeof value !== 'object' || value === null) continue
-      for (const child of Object.values(value)) if (typeof child === 'object' && child !== null) next.push(child)
+      const children = Object.values(value)
+      values += children.length
+      if (values > limits.jsonValues) refuse('INVALID_REQUEST', `A call holds at most ${limits.jsonValues} values.`)
+      for (const child of children) if (typeof child === 'object' && child !== null) next.push(child)
     }
     level = next
   }

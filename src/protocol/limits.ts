@@ -6,12 +6,20 @@ export const limits = {
   pushBytes: 256 * 1024,
   /** Most events in one pushed frame or one page of `event.read`. */
   pushEvents: 1_000,
-  /** JSON nesting, counted in arrays and objects. */
+  /** JSON nesting, counted in arrays and objects, and values in one call, however deep. */
   jsonDepth: 64,
+  jsonValues: 20_000,
   /** Calls in one JSON-RPC batch. */
   batchCalls: 100,
   /** Unanswered calls of one socket; beyond it the socket is not read. */
   outstandingCalls: 1_024,
+  /**
+   * JSON of calls that are not answered, in characters: of one socket, beyond which it is not read; of the commands that
+   * wait for a workspace's writer and of everyone's calls together, beyond which more are refused.
+   */
+  outstandingBytes: 8 * 1024 * 1024,
+  queuedBytes: 64 * 1024 * 1024,
+  unansweredBytes: 256 * 1024 * 1024,
   /** Calls of one socket, or of one agent without a socket, that wait for something (a lock, work, a message). */
   parkedCalls: 64,
   /** Callers without a socket who are in at a time: each an HTTP request under way, or a stream of events. */

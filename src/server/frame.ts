@@ -29,11 +29,12 @@ export function makeCalls(
 
 function make(
   connection: Connection,
-  { id, method, params }: Call,
+  { id, method, params, bytes }: Call,
   answered: (answer: string | undefined) => void,
 ): void {
   // JSON-RPC 2.0, 4.1: no answer to a notification, not even a refusal.
-  connection.call(method, params, (outcome) => answered(id === undefined ? undefined : encodeOutcome(id, outcome)))
+  const done = (outcome: Outcome) => answered(id === undefined ? undefined : encodeOutcome(id, outcome))
+  connection.call(method, params, done, bytes)
 }
 
 const encodeOutcome = (id: Id, outcome: Outcome): string =>

@@ -154,7 +154,10 @@ function createIntake(socket: WebSocket, connection: Connection, send: (text: st
   // What came in one piece with the frame that was enough; then there is no more of it than the piece held.
   const frames: string[] = []
   let making = false
-  const full = () => connection.busy() >= limits.outstandingCalls || socket.bufferedAmount >= limits.highWaterBytes
+  const full = () =>
+    connection.busy() >= limits.outstandingCalls ||
+    connection.busyBytes() >= limits.outstandingBytes ||
+    socket.bufferedAmount >= limits.highWaterBytes
   const settled = () => {
     answered()
     more()

@@ -226,6 +226,7 @@ test('an idle stream is kept alive by comments', async () => {
   // A door behind which nothing happens.
   const visitor = {
     busy: () => 0,
+    busyBytes: () => 0,
     opened: () => true,
     seen() {},
     drained() {},

@@ -33,6 +33,11 @@ function refusal(folder: string, says: RegExp): void {
   assert.match((refused as SetupError).message, says)
 }
 
+home('where no folder can be made, that is said, and not tried for ever', () => {
+  if (existsSync('/proc/self'))
+    for (const folder of ['/proc/x', '/proc/x/y/z']) refusal(folder, /cannot be opened for writing/)
+})
+
 home('a new home is made, with a token, for its owner only', () =>
   inFolder((parent) => {
     const folder = join(parent, 'a', 'home')

@@ -69,6 +69,14 @@ test('text that is no UTF-8 closes its socket with 1007', async () => {
 const nested = (depth: number, id = ',"id":1') =>
   `{"jsonrpc":"2.0"${id},"method":"contract.create","params":{"title":"deep","metadata":{"x":${'['.repeat(depth - 3)}${']'.repeat(depth - 3)}}}}`
 
+test('a call of very many small values is refused before they are looked at one by one', async () => {
+  const many = (values: number) =>
+    JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'nothing.there', params: { list: Array(values).fill(0) } })
+  await refuses(many(limits.jsonValues), 'INVALID_REQUEST', 'too many')
+  // The call's own four fields, and the list.
+  await refuses(many(limits.jsonValues - 6), 'METHOD_NOT_FOUND', 'as many as may be')
+})
+
 test('nesting up to the limit is taken, one level more is not, and however much more is not either', async () => {
   await refuses(nested(limits.jsonDepth + 1), 'INVALID_REQUEST', 'one level too deep')
   await refuses(nested(200_000), 'INVALID_REQUEST', '200,000 levels')

@@ -1,6 +1,7 @@
 import { methods } from '../../bridge/index.js'
 import type { Door, Who } from '../../engine/door.js'
 import { refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
 import type { Method, Route } from '../../protocol/method.js'
 import { readParams } from './body.js'
 import { answerJson, WrongRequest } from './problem.js'
@@ -92,7 +93,8 @@ async function call(
   const { signal } = request.req.raw
   try {
     const given = withKey(request, name, params)
-    const outcome = await door.request(request.get('grant'), whoOf(request), name, given, { signal })
+    const bytes = bytesOf(request)
+    const outcome = await door.request(request.get('grant'), whoOf(request), name, given, { signal, bytes })
     if ('refusal' in outcome) throw outcome.refusal
     return respond(outcome.result, route)
   } catch (error) {
@@ -111,4 +113,10 @@ function respond(json: string, route: Route | undefined): Response {
   }
   if (route.etag) headers.ETag = `"${result[route.etag]}"`
   return answerJson(json, route.status, headers)
+}
+
+/** What its body takes of memory, as far as the request says: one sent in pieces may be as large as any. */
+function bytesOf(request: Request): number {
+  const length = Number(request.req.header('Content-Length') ?? 0)
+  return request.req.header('Transfer-Encoding') === undefined ? length : limits.frameBytes
 }
