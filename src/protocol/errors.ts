@@ -45,7 +45,7 @@ export const errors = {
 export type Reason = keyof typeof errors
 
 /** What a client may need to act on an error; names and numbers, and peers' text only here, never in the message. */
-export type Facts = Record<string, unknown>
+export type Facts = Record<string, unknown> & { reason?: never }
 
 /**
  * A refusal: the one error a rule throws. Anything else thrown is a bug and is answered as `INTERNAL`.

@@ -139,7 +139,7 @@ export const encodeResult = (id: Id, result: string): string =>
 
 /** A refusal (5.1). */
 export function encodeRefusal(id: Id, error: BridgeError, requestId?: string): string {
-  const data = { reason: error.reason, ...(requestId && { requestId }), ...error.facts }
+  const data = { ...error.facts, reason: error.reason, ...(requestId && { requestId }) }
   return JSON.stringify({
     jsonrpc: '2.0',
     id,

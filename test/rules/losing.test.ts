@@ -227,7 +227,7 @@ scenario(breaks, 'ends a wait too, and those behind it move up', async (world) =
   await world.idle()
   const [, waiting] = await rows(world)
   await broken(world, waiting!)
-  assert.equal((await refused(writer, 'LOCK_LOST')).facts, { reason: 'it hangs' })
+  assert.equal((await refused(writer, 'LOCK_LOST')).facts, { because: 'it hangs' })
   assert.is((await reader).state, 'held')
   assert.is((await rows(world))[0]?.lockId, lock.lockId)
 })

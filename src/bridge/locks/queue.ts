@@ -111,12 +111,12 @@ export function awaitGrant<Result>(
       if (event.data.lock !== null) return then(event)
       const { reason, blockers } = event.data
       if (event.type === broken.type) {
-        refuse('LOCK_LOST', 'An admin ended the request: do not ask again before you know why.', { reason })
+        refuse('LOCK_LOST', 'An admin ended the request: do not ask again before you know why.', { because: reason })
       }
       if (reason === 'timeout') {
         refuse('WAIT_TIMEOUT', 'The lock was not granted in time. Ask again, or ask the holder for it.', { blockers })
       }
-      return refuse('STALE_ATTEMPT', 'What the lock was wanted for is over: stop working on it.', { reason })
+      return refuse('STALE_ATTEMPT', 'What the lock was wanted for is over: stop working on it.', { because: reason })
     },
     abandon(tx) {
       const waiting = tx.get(locks, lock.lockId)
