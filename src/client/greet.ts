@@ -1,9 +1,8 @@
 import type { ResultOf } from '../bridge/index.js'
 import type { Answer } from './calls.js'
 import { CallError, ConnectionError, readError } from './errors.js'
-import type { SignalsFrame } from './signals.js'
+import type { EndedFrame, EventsFrame, SignalsFrame } from './frames.js'
 import type { SocketEnd, SocketLike } from './socket.js'
-import type { EndedFrame, EventsFrame } from './stream.js'
 
 // The two ends of a socket's life, and what can be read on it between them.
 

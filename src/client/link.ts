@@ -1,9 +1,8 @@
 import { backoffMs, createPause } from './backoff.js'
 import type { Answer } from './calls.js'
+import type { EndedFrame, EventsFrame, SignalsFrame } from './frames.js'
 import { errorOf, greet, isFinal, readMessage, type Session, sayGoodbye } from './greet.js'
-import type { SignalsFrame } from './signals.js'
 import { browserSocket, type SocketEnd, type SocketLike } from './socket.js'
-import type { EndedFrame, EventsFrame } from './stream.js'
 
 /** `waiting`: for the next try to connect. `closed`: for good. */
 export type State = 'connecting' | 'open' | 'waiting' | 'closed'

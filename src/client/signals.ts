@@ -4,12 +4,6 @@ import type { Feed, StreamPort } from './stream.js'
 
 export type { Signal } from '../bridge/messages/row.js'
 
-/** `signals` on the wire. */
-export interface SignalsFrame {
-  subscription: number
-  signals: Signal[]
-}
-
 export interface SignalsOptions extends Partial<Pick<Filter, 'topics' | 'contractId'>> {
   onSignal(signal: Signal): void
   /** There will be no more, and nobody closed it. */

@@ -2,8 +2,8 @@ import type { ParamsOf, ResultOf } from '../bridge/index.js'
 import type { Event } from '../protocol/event.js'
 import { type Acks, createAcks } from './acks.js'
 import { CallError, ConnectionError } from './errors.js'
+import type { EndedFrame, EventsFrame, SignalsFrame } from './frames.js'
 import { type Batch, createQueue, type Queue } from './queue.js'
-import type { SignalsFrame } from './signals.js'
 
 /** What a stream keeps for a consumer that is slower than the log, in characters of JSON; one frame may exceed it. */
 const KEPT_MAX = 1024 * 1024
@@ -32,23 +32,6 @@ export interface EventStream extends AsyncIterableIterator<Event, undefined> {
   readonly cursor: string | undefined
   /** Ends it at once; what was received and not given out is dropped. */
   close(): void
-}
-
-/** `events` on the wire: `prev` is where the frame before it ended. */
-export interface EventsFrame {
-  subscription: number
-  prev: string
-  cursor: string
-  events: Event[]
-}
-
-/** `ended` on the wire. */
-export interface EndedFrame {
-  subscription: number
-  reason: 'TAKEN_OVER' | 'CURSOR_EXPIRED'
-  epoch: string
-  earliest: string
-  head: string
 }
 
 /** As a stream tells it to whoever takes its events. */

@@ -1,16 +1,8 @@
 import type { ResultOf } from '../bridge/index.js'
 import type { Calls } from './calls.js'
-import { createSignalFeed, type SignalsFrame, type SignalsOptions } from './signals.js'
-import {
-  createStream,
-  type EndedFrame,
-  type EventStream,
-  type EventsFrame,
-  type EventsOptions,
-  type Feed,
-  reasonOf,
-  type StreamPort,
-} from './stream.js'
+import type { EndedFrame, EventsFrame, SignalsFrame } from './frames.js'
+import { createSignalFeed, type SignalsOptions } from './signals.js'
+import { createStream, type EventStream, type EventsOptions, type Feed, reasonOf, type StreamPort } from './stream.js'
 
 /** The streams of one client, and which subscription of the present socket feeds which. */
 export interface Streams {

@@ -6,7 +6,6 @@ import { type Instant, toInstant } from '../protocol/time.js'
 import { createIds } from './ids.js'
 import type { Clock, Random, Store } from './ports.js'
 import { createReaders, type KeptReaders } from './readers.js'
-import type { Retention } from './retention.js'
 import { createSearch, type Search } from './search.js'
 import { type CommandTx, createTransaction, type Held } from './transaction.js'
 import { createWaiting, type Outcome, type Waiting, type WaitingCall } from './waiting.js'
@@ -26,6 +25,16 @@ export interface CommandCall {
   /** Its effect is committed, or refused, or it waits. Called once, before `done`. */
   ran(waits: boolean): void
   done(outcome: Outcome): void
+}
+
+/** How much of a log is kept. */
+export interface Retention {
+  /** Events older than this go, ms. */
+  ms: number
+  /** Events behind the last so many go, once they are a day old. */
+  events: number
+  /** Above so many bytes in use in the database the oldest events go, however young. */
+  bytes?: number | undefined
 }
 
 export interface EngineOptions {

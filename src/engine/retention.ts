@@ -2,21 +2,11 @@ import type { StoredEvent } from '../protocol/event.js'
 import { limits } from '../protocol/limits.js'
 import type { Read } from '../protocol/method.js'
 import { type Instant, toInstant, toMs } from '../protocol/time.js'
-import type { Batch, Core, Job } from './core.js'
+import type { Batch, Core, Job, Retention } from './core.js'
 
 // What is too old or too much goes, a little at a time. A step is a transaction among others: it removes a page of the
 // oldest events and moves `earliest` with them. Rows stay, but for those a noun says are of no use any more. Nothing is
 // given back to the file system: SQLite fills the space again.
-
-/** How much of a log is kept. */
-export interface Retention {
-  /** Events older than this go, ms. */
-  ms: number
-  /** Events behind the last so many go, once they are a day old. */
-  events: number
-  /** Above so many bytes in use in the database the oldest events go, however young. */
-  bytes?: number | undefined
-}
 
 export interface Trimmer {
   /** To be called after each commit that has events. */

@@ -1,7 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { tokenIdOf, tokens, workspaceOfToken } from '../bridge/index.js'
-import type { Grant } from '../engine/door.js'
+import type { Grant } from '../engine/door/door.js'
 import { refuse } from '../protocol/errors.js'
 import type { Read } from '../protocol/method.js'
 

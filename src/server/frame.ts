@@ -1,4 +1,4 @@
-import type { Connection } from '../engine/door.js'
+import type { Connection } from '../engine/door/door.js'
 import type { Outcome } from '../engine/engine.js'
 import { type Call, encodeRefusal, encodeResult, type Frame, type Id } from '../protocol/jsonrpc.js'
 

@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import type { Grant } from '../engine/door.js'
+import type { Grant } from '../engine/door/door.js'
 import { refuse } from '../protocol/errors.js'
 import { limits } from '../protocol/limits.js'
 import { type Instant, toInstant } from '../protocol/time.js'

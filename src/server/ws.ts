@@ -1,7 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, WebSocket, WebSocketServer } from 'ws'
-import type { Connection, Door, Grant } from '../engine/door.js'
+import type { Connection, Door, Grant } from '../engine/door/door.js'
 import { BridgeError, refuse } from '../protocol/errors.js'
 import { rpcForm } from '../protocol/form.js'
 import { decodeFrame } from '../protocol/jsonrpc.js'

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { methods } from '../../bridge/index.js'
-import type { Door, Peer } from '../../engine/door.js'
+import type { Door, Peer } from '../../engine/door/door.js'
 import { refuse } from '../../protocol/errors.js'
 import { streamBookmark, streamForm } from '../../protocol/form.js'
 import { limits } from '../../protocol/limits.js'

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { getRequestListener, RequestError } from '@hono/node-server'
-import type { Door } from '../../engine/door.js'
+import type { Door } from '../../engine/door/door.js'
 import type { Outcome } from '../../engine/engine.js'
 import { BridgeError } from '../../protocol/errors.js'
 import type { Guard } from '../auth.js'

@@ -1,5 +1,5 @@
 import { methods } from '../../bridge/index.js'
-import type { Door, Who } from '../../engine/door.js'
+import type { Door, Who } from '../../engine/door/door.js'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import type { Method, Route } from '../../protocol/method.js'

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { countsOf } from '../../bridge/index.js'
-import type { Counts, Grant, Served } from '../../engine/door.js'
+import type { Counts, Grant, Served } from '../../engine/door/door.js'
 import type { Outcome, Turn } from '../../engine/engine.js'
 import { product } from '../../protocol/version.js'
 import { PLAIN } from './problem.js'

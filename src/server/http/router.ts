@@ -1,6 +1,6 @@
 import type { HttpBindings } from '@hono/node-server'
 import { type Context, Hono, type MiddlewareHandler } from 'hono'
-import type { Grant } from '../../engine/door.js'
+import type { Grant } from '../../engine/door/door.js'
 import type { Guard } from '../auth.js'
 import { PLAIN, WrongRequest } from './problem.js'
 

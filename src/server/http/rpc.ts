@@ -1,4 +1,4 @@
-import type { Door } from '../../engine/door.js'
+import type { Door } from '../../engine/door/door.js'
 import { refuse } from '../../protocol/errors.js'
 import { decodeFrame, type Frame } from '../../protocol/jsonrpc.js'
 import { makeCalls } from '../frame.js'

@@ -1,5 +1,5 @@
 import { createMcpHandler } from '@modelcontextprotocol/server'
-import type { Door, Grant, Who } from '../../engine/door.js'
+import type { Door, Grant, Who } from '../../engine/door/door.js'
 import { refuse } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { whoOf } from '../http/methods.js'

@@ -1,7 +1,8 @@
-import { tokenRevoked } from '../bridge/index.js'
-import { BridgeError, refuse } from '../protocol/errors.js'
-import { limits } from '../protocol/limits.js'
-import type { Happened } from '../protocol/method.js'
+import { tokenRevoked } from '../../bridge/index.js'
+import { BridgeError, refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import type { Happened } from '../../protocol/method.js'
+import type { Outcome } from '../engine.js'
 import { advance } from './calls.js'
 import {
   type Connection,
@@ -9,16 +10,16 @@ import {
   createHouse,
   createState,
   type DoorOptions,
-  type Grant,
   type House,
   type Peer,
   type State,
 } from './connection.js'
-import type { Outcome } from './engine.js'
 import { dismiss, leave, visit, type Who } from './entrance.js'
+import type { Grant } from './grant.js'
 
-export type { Connection, Counts, DoorOptions, Grant, Peer, Served } from './connection.js'
+export type { Connection, Counts, DoorOptions, Peer, Served } from './connection.js'
 export type { Who } from './entrance.js'
+export type { Grant } from './grant.js'
 
 /** The one door: every transport's calls come through here. */
 export interface Door {

@@ -1,8 +1,9 @@
-import { isKnown, methods, sessionDropped } from '../bridge/index.js'
-import { BridgeError, refuse } from '../protocol/errors.js'
-import type { Caller, Command, Method } from '../protocol/method.js'
-import type { Grant, House, Served, State } from './connection.js'
-import type { Outcome } from './engine.js'
+import { isKnown, methods, sessionDropped } from '../../bridge/index.js'
+import { BridgeError, refuse } from '../../protocol/errors.js'
+import type { Caller, Command, Method } from '../../protocol/method.js'
+import type { Outcome } from '../engine.js'
+import type { House, Served, State } from './connection.js'
+import type { Grant } from './grant.js'
 import { parseParams } from './params.js'
 
 // How callers come in, by a session or as visitors, and how they leave.

@@ -1,7 +1,7 @@
 import type { z } from 'zod'
-import { refuse } from '../protocol/errors.js'
-import { limits } from '../protocol/limits.js'
-import type { Method } from '../protocol/method.js'
+import { refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import type { Method } from '../../protocol/method.js'
 
 /** The parameters of a call, checked and with their defaults. @throws INVALID_PARAMS with every problem and its path */
 export function parseParams(method: Method, given: Record<string, unknown>): Record<string, unknown> {

@@ -1,9 +1,10 @@
-import type { Caller, Role, Runtime } from '../protocol/method.js'
-import { type Instant, toInstant } from '../protocol/time.js'
-import type { Engine, Outcome } from './engine.js'
-import type { Clock } from './ports.js'
+import type { Caller, Runtime } from '../../protocol/method.js'
+import { type Instant, toInstant } from '../../protocol/time.js'
+import type { Engine, Outcome } from '../engine.js'
+import type { Clock } from '../ports.js'
+import type { Sink, Tail } from '../tail.js'
+import type { Grant } from './grant.js'
 import { createRates, type Rates } from './rates.js'
-import type { Sink, Tail } from './tail.js'
 
 // What the door knows of everyone who has come in, on a socket or without one.
 
@@ -12,17 +13,6 @@ export interface Served {
   engine: Engine
   tail: Tail
   runtime: Omit<Runtime, 'lastSeenAt'>
-}
-
-/** What a token allows: a role, and, unless it is the operator's, only one name and one workspace. */
-export interface Grant {
-  role: Role
-  operator: boolean
-  agent?: string
-  workspace?: string
-  tokenId?: string
-  /** Calls a minute; not limited unless told. */
-  ratePerMinute?: number | undefined
 }
 
 /** The other end of a connection. */

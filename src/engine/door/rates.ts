@@ -1,6 +1,6 @@
-import { refuse } from '../protocol/errors.js'
-import type { Grant } from './door.js'
-import type { Clock } from './ports.js'
+import { refuse } from '../../protocol/errors.js'
+import type { Clock } from '../ports.js'
+import type { Grant } from './grant.js'
 
 const MINUTE_MS = 60_000
 

@@ -1,12 +1,12 @@
-import { methods } from '../bridge/index.js'
-import { BridgeError, refuse } from '../protocol/errors.js'
-import { limits } from '../protocol/limits.js'
-import { type Method, roles, type Socket } from '../protocol/method.js'
+import { methods } from '../../bridge/index.js'
+import { BridgeError, refuse } from '../../protocol/errors.js'
+import { limits } from '../../protocol/limits.js'
+import { type Method, roles, type Socket } from '../../protocol/method.js'
+import type { Outcome } from '../engine.js'
+import type { Tail } from '../tail.js'
 import type { House, Opened, Pending, State } from './connection.js'
-import type { Outcome } from './engine.js'
 import { leave, open } from './entrance.js'
 import { parseParams } from './params.js'
-import type { Tail } from './tail.js'
 
 // One connection's calls: who may make them, in what order they run, and which may wait.
 
