@@ -68,6 +68,8 @@ tools('names, schemas and hints are what clients accept without asking their use
   }
   const asking = toolsOf('default').filter(({ annotations }) => annotations?.destructiveHint)
   assert.equal(asking, [])
+  const lasting = toolsOf('full').filter(({ annotations }) => annotations?.destructiveHint)
+  assert.equal(lasting.map(({ name }) => name).sort(), ['lock_break', 'token_revoke'])
 })
 
 tools('queries say that they only read, and nothing else does', () => {

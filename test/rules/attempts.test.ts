@@ -318,16 +318,53 @@ scenario(timeouts, 'what is held is written when the daemon stops', async (world
   assert.equal((await get(world, contractId)).statusMessage, 'the last word')
 })
 
-scenario(timeouts, 'what is held when the attempt ends is not lost', async (world) => {
-  const { contractId, attempt } = await work(world)
-  const codex = world.as('codex')
-  await codex.call('contract.update', { contractId, attempt, progress: 0.1, note: 'first' })
-  await codex.call('contract.update', { contractId, attempt, progress: 0.7, note: 'half of it is in src/b.ts' })
-  await codex.call('contract.release', { contractId, attempt })
-  const { items } = await codex.call('contract.history', { contractId, limit: 50 })
-  assert.ok(
-    items.some(({ note }) => note === 'half of it is in src/b.ts'),
-    'the last note is in the history',
+type Own = { contractId: string; attempt: number }
+
+const endings: Record<string, (world: World, own: Own) => Promise<unknown>> = {
+  complete: (world, own) => world.as('codex').call('contract.complete', own),
+  fail: (world, own) => world.as('codex').call('contract.fail', { ...own, error }),
+  release: (world, own) => world.as('codex').call('contract.release', own),
+  goodbye: (world) => world.as('codex').call('session.close', {}),
+  async 'a cancel that is acknowledged'(world, own) {
+    await world.as('cursor').call('contract.cancel', { contractId: own.contractId })
+    await world.as('codex').call('contract.acknowledgeCancel', own)
+  },
+  async 'a lock that is broken'(world, { contractId }) {
+    const admin = world.as('chief', { role: 'admin' })
+    const [lock] = (await admin.call('lock.list', { contractId })).items
+    await admin.call('lock.break', { lockId: lock!.lockId, reason: 'it hangs' })
+  },
+}
+
+for (const [way, end] of Object.entries(endings)) {
+  scenario(timeouts, `what is held when the attempt ends is not lost: ${way}`, async (world) => {
+    const own = await work(world, { resources: [{ resource: 'port:1' }] })
+    const [codex, cursor] = [world.as('codex'), world.as('cursor')]
+    await Promise.all([cursor.opened, world.as('chief', { role: 'admin' }).opened])
+    await codex.call('contract.update', { ...own, progress: 0.1, note: 'first' })
+    await codex.call('contract.update', { ...own, progress: 0.7, note: 'half of it is in src/b.ts' })
+    await end(world, own)
+    const { items } = await cursor.call('contract.history', { contractId: own.contractId, limit: 50 })
+    const told = items.find(({ note }) => note === 'half of it is in src/b.ts')
+    assert.equal([told?.type, told?.changes.progress], ['contract.progressed', 0.7])
+  })
+}
+
+scenario(timeouts, 'nor is what was said in the last second before a cancel is forced', async (world) => {
+  const own = await work(world)
+  const [codex, cursor] = [world.as('codex'), world.as('cursor')]
+  await cursor.call('contract.cancel', { contractId: own.contractId })
+  await world.advance(limits.cancelGraceMs - 500)
+  await codex.call('contract.update', { ...own, note: 'first' })
+  await codex.call('contract.update', { ...own, note: 'src/b.ts is half done' })
+  await world.advance(501)
+  const { items } = await cursor.call('contract.history', { contractId: own.contractId, limit: 50 })
+  assert.equal(
+    items.slice(-2).map(({ type, note }) => [type, note]),
+    [
+      ['contract.progressed', 'src/b.ts is half done'],
+      ['contract.canceled', 'The owner did not stop in time.'],
+    ],
   )
 })
 

@@ -202,6 +202,30 @@ scenario(attention, 'an agent that says it cannot go on alone, until it says oth
   assert.equal(await list(world), [])
 })
 
+scenario(
+  attention,
+  'a contract once: for its question, else its lost lock, else what it waits for, else its date',
+  async (world) => {
+    const [cursor, codex, admin] = [world.as('cursor'), world.as('codex'), world.as('chief', { role: 'admin' })]
+    const dueAt = later(world.now(), 1_000)
+    const resources = [{ resource: 'port:1' }]
+    const asking = await working(world, { dueAt })
+    const requests = [{ key: 'a', prompt: 'a?' }]
+    await codex.call('contract.requestInput', { ...own(asking), requests })
+    const broken = await working(world, { dueAt, resources })
+    const [lock] = (await admin.call('lock.list', { contractId: broken.id })).items
+    await admin.call('lock.break', { lockId: lock!.lockId, reason: 'it hangs' })
+    const first = await cursor.call('contract.create', { title: 'first this' })
+    const blocked = await cursor.call('contract.create', { title: 'then that', dependsOn: [first.id], dueAt })
+    await cursor.call('contract.cancel', { contractId: first.id })
+    const silent = await working(world, { dueAt })
+    await world.advance(limits.stalledMs * 2)
+    const listed = (await list(world)).map(({ kind, contractId }) => `${kind} ${contractId}`)
+    const expected = [`input ${asking.id}`, `broken ${broken.id}`, `blocked ${blocked.id}`, `overdue ${silent.id}`]
+    assert.equal(listed.sort(), expected.sort())
+  },
+)
+
 /** One of each kind, some at the same instant. */
 async function everything(world: World): Promise<void> {
   const dueAt = later(world.now(), 1_000)

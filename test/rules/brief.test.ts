@@ -160,6 +160,24 @@ scenario(brief, 'what it is to stop comes first, and what it has acknowledged is
   )
 })
 
+scenario(brief, 'what is not ready is not offered, and what it works on is not asked of others', async (world) => {
+  const [codex, cursor] = [world.as('codex'), world.as('cursor')]
+  await Promise.all([codex.opened, cursor.opened])
+  const first = await create(cursor)
+  await create(cursor, { assignee: 'codex', dependsOn: [first.id] })
+  const own = await create(codex)
+  await takeUp(codex, own.id)
+  const operator = world.connect('human', { role: 'admin', grant: { operator: true } })
+  await operator.call('message.publish', { to: 'codex', text: 'go on' })
+  const { contracts, unread, text } = await codex.call('agent.brief', {})
+  assert.equal(
+    [contracts.own, contracts.offered, contracts.asked].map((told) => told.map(({ contractId }) => contractId)),
+    [[own.id], [], []],
+  )
+  assert.is(unread[0]?.unverified, true)
+  assert.match(text, 'from human (admin, a name that nothing vouches for): "go on"')
+})
+
 scenario(brief, 'answers of an attempt that is over are not told', async (world) => {
   const { codex, own } = await busy(world)
   await codex.call('contract.release', { contractId: own.id, attempt: 1 })

@@ -126,6 +126,11 @@ scenario(
     await codex.call('contract.accept', { contractId })
     await codex.call('contract.start', { contractId, attempt: 1 })
     await world.as('human', { session: false }).call('lock.acquire', { resources: [{ resource: 'file:b' }] })
+    // Without a session only its lock says that an attempt is of the former history.
+    const visitor = world.as('visitor', { session: false })
+    const other = await cursor.call('contract.create', { title: 'b', resources: [{ resource: 'port:1' }] })
+    await visitor.call('contract.accept', { contractId: other.id })
+    await visitor.call('contract.start', { contractId: other.id, attempt: 1 })
     const { session, resumeKey } = await codex.opened
     const former = { ...world.engine.bounds() }
     // The file comes from elsewhere: its epoch is not the one last seen beside it.
@@ -142,6 +147,8 @@ scenario(
       ['cooling', 'cooling'],
     )
     assert.is((await back.call('contract.get', { contractId })).status, 'submitted')
+    const { status, error } = await back.call('contract.get', { contractId: other.id })
+    assert.equal([status, error?.reason], ['submitted', 'LOCK_LOST'])
   },
   { checked: false },
 )
@@ -320,12 +327,16 @@ scenario(follows, 'the events of one command travel in one frame, live and repla
   const [codex, cursor] = [world.as('codex'), world.as('cursor')]
   await codex.opened
   await codex.call('event.subscribe', { types: ['contract.*', 'message.*'] })
-  for (let n = 0; n < 3; n++) await cursor.call('message.publish', { to: 'codex', contract: { title: `${n}` } })
+  // Two of them fit into a frame, and the beginning of a third would.
+  const contract = { title: 'a task', description: 'x'.repeat(30_000) }
+  const params = { to: 'codex', text: 'x'.repeat(60_000), contract }
+  await Promise.all([1, 2, 3].map(() => cursor.call('message.publish', params)))
   await codex.call('event.subscribe', { after: 'earliest', types: ['contract.*', 'message.*'] })
   await world.idle()
   for (const subscription of [1, 2]) {
     const events = framesOf(codex, subscription).flatMap(({ params }) => (params.events?.length ? [params.events] : []))
     assert.is(events.flat().length, 6)
+    assert.is(events.length, 2)
     for (const frame of events) {
       const types = frame.map(({ type }) => type)
       assert.equal([types[0], types.at(-1)], ['contract.created', 'message.published'])
@@ -352,6 +363,22 @@ scenario(
     assert.ok(codex.frames.length > before + 1)
   },
 )
+
+scenario(follows, 'a replay in which nothing passes is bookmarked too, up to where it goes live', async (world) => {
+  const [codex, cursor] = [world.as('codex'), world.as('cursor')]
+  await Promise.all([codex.opened, cursor.opened])
+  await Promise.all(Array.from({ length: 2_100 }, (_, n) => cursor.call('agent.update', { note: `${n}` })))
+  await codex.call('event.subscribe', { after: 'earliest', topics: ['nothing'] })
+  await world.idle()
+  const frames = framesOf(codex, 1)
+  assert.equal([frames.at(-1)?.method, frames.at(-1)?.params.cursor], ['caughtUp', at(world, world.head())])
+  const told = frames.slice(0, -1).map(({ params }) => Number(params.cursor.split('-')[1]))
+  assert.is(told.at(-1), world.head(), 'the last bookmark is where it goes live')
+  assert.ok(
+    told.every((seq, n) => seq - (told[n - 1] ?? 0) <= limits.bookmarkEvents + 1),
+    `${told}`,
+  )
+})
 
 scenario(follows, 'a slow reader is not pushed to, and is served from the log when it has drained', async (world) => {
   const [codex, cursor] = [world.as('codex'), world.as('cursor')]

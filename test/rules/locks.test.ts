@@ -246,6 +246,16 @@ for (const by of ['socket', 'goodbye'] as const) {
   })
 }
 
+scenario(fair, 'what is granted in the breath in which its asker goes is given back at once', async (world) => {
+  const held = await acquire(world.as('codex'), claims('file:a'))
+  await queue(world, world.as('gemini'), claims('file:a'))
+  const released = release(world.as('codex'), held)
+  const dropped = world.as('gemini').drop()
+  await Promise.all([released, dropped])
+  assert.equal(world.events({ types: ['lock.acquired'] }).length, 2, 'it was granted')
+  assert.equal(await holders(world), [])
+})
+
 scenario(fair, 'a waiter without a session goes with its socket too', async (world) => {
   await acquire(world.as('codex'), claims('file:a'))
   await queue(world, world.as('human', { session: false }), claims('file:a'))
@@ -465,6 +475,8 @@ scenario(asks, 'list: by holder, state, contract and what overlaps, page after p
   assert.is((await list({ state: 'waiting' })).length, 1)
   assert.equal(await list({ resource: 'file:docs/**' }), [ids[1], ids[3], ids[5]])
   assert.equal(await list({ resource: 'file:docs/**', limit: 1 }), [ids[1], ids[3], ids[5]])
+  const [first] = (await gemini.call('lock.list', { resource: 'file:docs/5.md', limit: 2 })).items
+  assert.is(first?.lockId, ids[5], 'the first page has what there is, whatever stands before it')
   await refused(gemini.call('lock.list', { resource: 'nowhere' }), 'BAD_RESOURCE')
 })
 

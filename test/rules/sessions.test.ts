@@ -207,6 +207,10 @@ scenario(lives, 'agent.list tells what each owns, holds and waits for', async (w
   const of = (name: string) => list.find(({ agent }) => agent === name)
   assert.equal([of('codex')?.contracts, of('codex')?.locks], [[id], [lockId]])
   assert.equal([of('gemini')?.locks, of('gemini')?.waitingFor], [[], ['codex']])
+  await codex.call('contract.start', { contractId: id, attempt: 1 })
+  await codex.call('contract.complete', { contractId: id, attempt: 1 })
+  const done = (await agents(world)).find(({ agent }) => agent === 'codex')
+  assert.equal([done?.contracts, done?.locks], [[], [lockId]], 'what has ended it does no more')
 })
 
 scenario(

@@ -91,6 +91,19 @@ scenario(signals, 'who has no room, or is not live yet, misses them; the log the
   assert.is((await publish(codex, 'to nobody')).delivered, 0)
 })
 
+scenario(signals, 'whoever still reads what was before hears none', async (world) => {
+  const [human, codex] = [world.as('human'), world.as('codex')]
+  await Promise.all([human.opened, codex.opened])
+  await Promise.all(Array.from({ length: 3_000 }, (_, n) => codex.call('agent.update', { note: `${n}` })))
+  const subscribed = human.call('event.subscribe', { after: 'earliest', topics: ['out.codex'] })
+  const missed = publish(codex, 'missed')
+  await subscribed
+  assert.is((await missed).delivered, 0)
+  await world.idle()
+  assert.is((await publish(codex, 'heard')).delivered, 1)
+  assert.equal(texts(human), ['heard'])
+})
+
 scenario(signals, 'they come behind the events of what was done before, in the order sent', async (world) => {
   const human = world.as('human')
   await follow(world, 'human')

@@ -89,6 +89,16 @@ scenario(test, 'what a holder does is vouched for; what the operator does in the
   await operator.call('agent.update', { note: 'not mine' })
   const [own, other] = world.events({ types: ['agent.updated'] })
   assert.equal([own?.actor, own?.unverified, other?.actor, other?.unverified], ['codex', undefined, 'codex', true])
+  const sent = { to: 'codex', text: 'hello' }
+  const ids = [await actor.call('message.publish', sent), await operator.call('message.publish', sent)]
+  const messages = await Promise.all(ids.map(({ messageId }) => actor.call('message.get', { messageId })))
+  assert.equal(
+    messages.map(({ from, role, unverified }) => [from, role, unverified]),
+    [
+      ['codex', 'agent', undefined],
+      ['codex', 'admin', true],
+    ],
+  )
 })
 
 scenario(test, 'a token is for one name', async (world) => {

@@ -328,6 +328,27 @@ scenario(who, 'one with the capability accepts, unless an assignee is named', as
   await world.as('gemini').call('contract.accept', { contractId: named })
 })
 
+scenario(
+  who,
+  'the creator changes what is asked for only while nobody has it, and how urgent it is until it ends',
+  async (world) => {
+    const contractId = await bring.submitted(world)
+    const update = (terms: object) => world.as('cursor').ask('contract.update', { contractId, ...terms })
+    const resources = [{ resource: 'file:src/**' }]
+    const asked = { title: 'another', description: 'in other words', resources, assignee: 'codex' }
+    const urgency = { priority: 'high', dueAt: '2031-01-01T00:00:00.000Z', note: 'soon', metadata: { a: 1 } }
+    for (const [name, value] of Object.entries(asked)) await update({ [name]: value })
+    await world.as('codex').call('contract.accept', { contractId })
+    const head = world.head()
+    for (const [name, value] of Object.entries(asked)) await refused(update({ [name]: value }), 'INVALID_TRANSITION')
+    assert.is(world.head(), head)
+    for (const [name, value] of Object.entries(urgency)) await update({ [name]: value })
+    await world.as('codex').call('contract.start', { contractId, attempt })
+    await world.as('codex').call('contract.complete', { contractId, attempt, evidence })
+    for (const [name, value] of Object.entries(urgency)) await refused(update({ [name]: value }), 'INVALID_TRANSITION')
+  },
+)
+
 scenario(who, 'an observer reads and changes nothing', async (world) => {
   const observer = world.as('watcher', { role: 'observer' })
   const head = (await observer.opened).cursor

@@ -95,22 +95,28 @@ test('a wait for work that ends as work comes gives it or does not, and is answe
 })
 
 test('64 that want one lock: one holds it at a time, in the order in which they asked', async () => {
-  const asked: number[] = []
-  const got: number[] = []
+  const got: Array<{ lockId: string; token: number }> = []
   let holders = 0
   await Promise.all(
-    rivals.map(async (wire, n) => {
-      asked.push(n)
-      const lock = await wire.ask('lock.acquire', { resources: [{ resource: 'file:src/**' }], waitMs: 60_000 })
-      got.push(n)
+    rivals.map(async (wire) => {
+      const { lockId, token = 0 } = await wire.ask('lock.acquire', {
+        resources: [{ resource: 'file:src/**' }],
+        waitMs: 60_000,
+      })
+      got.push({ lockId, token })
       assert.is(++holders, 1)
-      await wire.ask('lock.check', { resource: 'file:src/a.ts' })
+      assert.ok((await wire.ask('lock.check', { resource: 'file:src/a.ts' })).mine)
       holders--
-      await wire.ask('lock.release', { lockId: lock.lockId, token: lock.token as number })
+      await wire.ask('lock.release', { lockId, token })
     }),
   )
-  assert.is(got.length, RIVALS)
-  assert.is(new Set(got).size, asked.length)
+  assert.is(new Set(got.map(({ lockId }) => lockId)).size, RIVALS)
+  // Ids rise in the order of the requests, tokens in that of the grants.
+  const asked = [...got].sort((a, b) => (a.lockId < b.lockId ? -1 : 1))
+  assert.equal(
+    asked,
+    [...got].sort((a, b) => a.token - b.token),
+  )
 })
 
 test.run()
