@@ -68,10 +68,15 @@ export const list = query({
   http: { method: 'GET', path: '/locks' },
   run(read, { resource, holder, contractId, state, page, limit }) {
     const where = { ...(holder && { holder }), ...(contractId && { contract: contractId }), ...(state && { state }) }
-    const found = readPage(read, row.locks, { where }, { page, limit })
-    if (resource === undefined) return found
+    if (resource === undefined) return readPage(read, row.locks, { where }, { page, limit })
     const overlapping = overlappingIds(read, resource)
-    return { ...found, items: found.items.filter(({ lockId }) => overlapping.has(lockId)) }
+    // A page on which nothing is left is passed over: whoever reads no further would take it for the whole answer.
+    for (let at = page; ; ) {
+      const found = readPage(read, row.locks, { where }, { page: at, limit })
+      const items = found.items.filter(({ lockId }) => overlapping.has(lockId))
+      if (items.length > 0 || found.nextPage === undefined) return { ...found, items }
+      at = found.nextPage
+    }
   },
 })
 
