@@ -23,7 +23,7 @@ export interface Retention {
   bytes?: number
 }
 
-export const DEFAULT_PORT = 7420
+const DEFAULT_PORT = 7420
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
 
 /** What was said on the command line, each field over its environment variable, and that over its default. @throws SetupError */

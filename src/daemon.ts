@@ -207,7 +207,7 @@ async function listen(http: Server, { host, port }: Config, warn: (error: unknow
 }
 
 /** Structured lines on standard error, so that standard output is the CLI's. */
-export const createLogger = ({ logLevel }: Pick<Config, 'logLevel'>): Logger =>
+const createLogger = ({ logLevel }: Pick<Config, 'logLevel'>): Logger =>
   pino(
     { level: logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime },
     pino.destination({ dest: 2, sync: true }),

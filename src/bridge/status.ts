@@ -60,7 +60,7 @@ const status = query({
 })
 
 /** The first event of each life of the daemon. */
-export const bridgeStarted: EventDef = {
+const bridgeStarted: EventDef = {
   type: 'bridge.started',
   summary: 'The daemon began to serve this workspace.',
   data: { version: "the daemon's version", daemon: 'names this life of it' },

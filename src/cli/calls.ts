@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { z } from 'zod'
 import { methods } from '../bridge/index.js'
 import { resourceOf } from '../client/paths.js'
+import { isFields } from '../protocol/fields.js'
 import type { Method } from '../protocol/method.js'
 import { exits, fail } from './exits.js'
 import { globalsOf, terminalOf, withGlobals } from './globals.js'
@@ -9,10 +10,9 @@ import { inFlags, kebab, type Param, paramsOf } from './params.js'
 import { callOnce } from './session.js'
 import { formatAnswer } from './show.js'
 import { printableJson } from './text.js'
-import { isFields } from './values.js'
 
 /** Methods that can be a command of their own: all but those that only mean something on a socket that stays. */
-export const callable: readonly Method[] = [...methods.values()].filter(({ socket }) => !socket)
+const callable: readonly Method[] = [...methods.values()].filter(({ socket }) => !socket)
 
 /** `noun verb` on the command line. */
 export const commandOf = ({ name }: Method): [noun: string, verb: string] => {

@@ -1,7 +1,6 @@
+import { type Fields, isFields } from '../protocol/fields.js'
 import { cut, type Paint, printable, type Style, widthOf } from './text.js'
-import { brief, briefTime, isEmpty, isFields } from './values.js'
-
-type Fields = Record<string, unknown>
+import { brief, briefTime, isEmpty } from './values.js'
 
 /** An event of the stream, or an item of a history: who did what, when. */
 export const isEventLike = (

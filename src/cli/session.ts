@@ -5,7 +5,7 @@ import { environmentOf, type Globals } from './globals.js'
 import { inFlags } from './params.js'
 
 /** Who speaks when nobody is named: whoever sits at the terminal. */
-export const HUMAN = 'human'
+const HUMAN = 'human'
 
 /** Connects as the options say. Nothing hangs on the session, for a command may be over in a moment. @throws ConnectionError */
 export function openSession(globals: Globals, more: Partial<LocalOptions> = {}): Promise<Client> {

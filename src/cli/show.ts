@@ -1,9 +1,8 @@
+import { type Fields, isFields } from '../protocol/fields.js'
 import { formatEvent, isEventLike } from './events.js'
 import { fitsWhole, formatTable } from './table.js'
 import { type Paint, printable, printableJson, printableLines } from './text.js'
-import { brief, isEmpty, isFields, whole } from './values.js'
-
-type Fields = Record<string, unknown>
+import { brief, isEmpty, whole } from './values.js'
 
 /** Where something is shown. */
 export interface Page {

@@ -1,5 +1,6 @@
+import { isFields } from '../protocol/fields.js'
 import { cut, fit, type Paint, widthOf } from './text.js'
-import { brief, isEmpty, isFields, isInstant } from './values.js'
+import { brief, isEmpty, isInstant } from './values.js'
 
 type Row = Record<string, unknown>
 

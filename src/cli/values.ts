@@ -1,10 +1,7 @@
+import { type Fields, isFields } from '../protocol/fields.js'
 import { printable, printableJson } from './text.js'
 
 // Values as people read them, on one line. What they mean is told by their names and shapes, never by the method.
-
-type Fields = Record<string, unknown>
-export const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Nothing worth a line: absent, or an empty list or object. */
 export const isEmpty = (value: unknown): boolean =>

@@ -1,8 +1,8 @@
 import { useApp } from './app.js'
-import { type Activity, activities } from './derive.js'
 import { AgentLink, AgentLinks, ContractLink, Empty, Peer, Presence, Progress, Since } from './parts.js'
-import { hrefOf } from './route.js'
-import { counted } from './words.js'
+import { type Activity, activities } from './state/derive.js'
+import { hrefOf } from './state/route.js'
+import { counted } from './state/words.js'
 
 /** Everybody, with what each does. */
 export function Agents() {

@@ -1,9 +1,9 @@
 import { useId, useState } from 'preact/hooks'
 import { useApp } from './app.js'
 import { AgentLink, Panel, Peer, Since } from './parts.js'
-import { type Kind, kindOf, type Question, readAnswer } from './question.js'
-import type { Contract } from './rows.js'
-import { duration, textOf } from './words.js'
+import { type Kind, kindOf, type Question, readAnswer } from './state/question.js'
+import type { Contract } from './state/rows.js'
+import { duration, textOf } from './state/words.js'
 
 /** What the owner of a contract has asked and nobody has answered, as a form; and what was answered before. */
 export function Answers({ contract }: { contract: Contract }) {

@@ -1,7 +1,7 @@
 import { createContext } from 'preact'
 import { useContext } from 'preact/hooks'
 import { CallError, type Client } from '../client/index.js'
-import type { Model } from './model.js'
+import type { Model } from './state/model.js'
 
 /** What every view is given: the model, the clock it is drawn by, and a way to act. */
 export interface App {

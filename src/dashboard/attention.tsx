@@ -3,8 +3,8 @@ import { useApp } from './app.js'
 import { AskButton } from './ask.js'
 import { Letter } from './letter.js'
 import { AgentLink, ContractLink, Empty, Panel, Peer, Since } from './parts.js'
-import type { Attention } from './rows.js'
-import { count, duration } from './words.js'
+import type { Attention } from './state/rows.js'
+import { count, duration } from './state/words.js'
 
 const kinds: Record<Attention['kind'], string> = {
   action: 'cannot go on alone',

@@ -1,12 +1,12 @@
 import { useMemo, useState } from 'preact/hooks'
 import { useApp } from './app.js'
 import { ContractCard } from './card.js'
-import { type Column, columns, deal } from './derive.js'
 import { Empty } from './parts.js'
-import type { Card, Status } from './rows.js'
 import { Scroll } from './scroll.js'
-import { isEnded } from './state.js'
-import { count } from './words.js'
+import { type Column, columns, deal } from './state/derive.js'
+import type { Card, Status } from './state/rows.js'
+import { isEnded } from './state/state.js'
+import { count } from './state/words.js'
 
 const keyOf = ({ id }: Card): string => id
 /** In most columns the status needs no saying. */

@@ -1,9 +1,9 @@
 import { useApp } from './app.js'
 import { AgentLink, Bar, Peer, Since, StatusBadge } from './parts.js'
-import { hrefOf } from './route.js'
-import type { Card } from './rows.js'
-import { isEnded } from './state.js'
-import { duration, percentOf } from './words.js'
+import { hrefOf } from './state/route.js'
+import type { Card } from './state/rows.js'
+import { isEnded } from './state/state.js'
+import { duration, percentOf } from './state/words.js'
 
 /** A contract in a few words: what, who, how long, how far. `plain`: where it stands says its status already. */
 export function ContractCard({ card, plain = false }: { card: Card; plain?: boolean }) {

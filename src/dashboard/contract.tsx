@@ -7,9 +7,9 @@ import { Artifacts, Attempts, Checks, Facts, Result } from './details.js'
 import { History } from './history.js'
 import { Claims } from './locks.js'
 import { AgentLink, Empty, Panel, Peer, Progress, Since, StatusBadge } from './parts.js'
-import { hrefOf } from './route.js'
-import type { Contract } from './rows.js'
-import { isEnded } from './state.js'
+import { hrefOf } from './state/route.js'
+import type { Contract } from './state/rows.js'
+import { isEnded } from './state/state.js'
 
 /** One contract, whole: what it is, how it stands, what came of it, and everything that happened. */
 export function ContractPage({ contractId }: { contractId: string }) {

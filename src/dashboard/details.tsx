@@ -1,8 +1,8 @@
 import type { ComponentChildren } from 'preact'
 import { useApp } from './app.js'
 import { AgentLink, ContractLink, Panel, Peer, Since } from './parts.js'
-import type { Contract } from './rows.js'
-import { clockTime, duration, textOf } from './words.js'
+import type { Contract } from './state/rows.js'
+import { clockTime, duration, textOf } from './state/words.js'
 
 /** Only the schemes that lead to a page: a peer's `javascript:` stays text. */
 const isPage = (uri: string): boolean => /^https?:\/\//i.test(uri) && URL.canParse(uri)

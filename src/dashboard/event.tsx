@@ -2,10 +2,10 @@ import { useEffect, useState } from 'preact/hooks'
 import type { Event } from '../client/index.js'
 import { reasonOf, useApp } from './app.js'
 import { Dialog } from './dialog.js'
-import { cursorAt, type Line } from './line.js'
 import { ContractLink } from './parts.js'
-import { hrefOf } from './route.js'
-import { clockTime } from './words.js'
+import { cursorAt, type Line } from './state/line.js'
+import { hrefOf } from './state/route.js'
+import { clockTime } from './state/words.js'
 
 /** An event as the log has it. */
 export function EventDialog({ line, onClose }: { line: Line; onClose: () => void }) {

@@ -1,5 +1,5 @@
-import type { Line } from './line.js'
-import type { Route } from './route.js'
+import type { Line } from './state/line.js'
+import type { Route } from './state/route.js'
 
 type TimelineRoute = Extract<Route, { view: 'timeline' }>
 

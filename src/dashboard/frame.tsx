@@ -1,8 +1,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import { useApp } from './app.js'
-import { waitingCount } from './model.js'
-import { keepWorkspace } from './pass.js'
-import { hrefOf, type Route, type View, views } from './route.js'
+import { waitingCount } from './state/model.js'
+import { keepWorkspace } from './state/pass.js'
+import { hrefOf, type Route, type View, views } from './state/route.js'
 
 const titles: Record<View, string> = {
   now: 'Now',

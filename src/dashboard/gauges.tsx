@@ -1,9 +1,9 @@
 import { useApp } from './app.js'
-import { columns } from './derive.js'
 import { Panel } from './parts.js'
 import { Plot } from './plot.js'
-import { hrefOf, type View } from './route.js'
-import { bytes, count, duration } from './words.js'
+import { columns } from './state/derive.js'
+import { hrefOf, type View } from './state/route.js'
+import { bytes, count, duration } from './state/words.js'
 
 interface Tile {
   title: string

@@ -2,12 +2,12 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { useApp } from './app.js'
 import { EventDialog } from './event.js'
 import { contentOf } from './letter.js'
-import type { Line } from './line.js'
 import { AgentLink, Panel, Peer, Since } from './parts.js'
-import { hrefOf } from './route.js'
-import { readStory, type Story } from './story.js'
+import type { Line } from './state/line.js'
+import { hrefOf } from './state/route.js'
+import { readStory, type Story } from './state/story.js'
+import { count } from './state/words.js'
 import { TimelineRow } from './timerow.js'
-import { count } from './words.js'
 
 /** Everything that happened to a contract and was said about it, the latest first. */
 export function History({ contractId }: { contractId: string }) {

@@ -1,6 +1,6 @@
 import { useApp } from './app.js'
 import { AgentLink, ContractLink, Peer, Since } from './parts.js'
-import type { Message } from './rows.js'
+import type { Message } from './state/rows.js'
 
 /** A message to the person at the page, with the ways to deal with it. */
 export function Letter({ message }: { message: Message }) {

@@ -1,10 +1,10 @@
 import { useApp } from './app.js'
 import { AskButton } from './ask.js'
-import { lineUp, waitsBehind } from './derive.js'
 import { AgentLink, AgentLinks, ContractLink, Empty, Panel, Peer, Since } from './parts.js'
-import type { Held } from './rows.js'
-import { waitsFor } from './state.js'
-import { count, duration } from './words.js'
+import { lineUp, waitsBehind } from './state/derive.js'
+import type { Held } from './state/rows.js'
+import { waitsFor } from './state/state.js'
+import { count, duration } from './state/words.js'
 
 /** Rows of each table that are drawn. */
 const SHOWN_MAX = 300

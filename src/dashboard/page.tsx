@@ -7,10 +7,10 @@ import { Compose } from './compose.js'
 import { ContractPage } from './contract.js'
 import { Head, type Notice, Notices } from './frame.js'
 import { Locks } from './locks.js'
-import { createModel, type Model, run, waitingCount } from './model.js'
 import { Now } from './now.js'
 import { Away, Outside } from './outside.js'
-import { parseInvitation, parseRoute, type Route } from './route.js'
+import { createModel, type Model, run, waitingCount } from './state/model.js'
+import { parseInvitation, parseRoute, type Route } from './state/route.js'
 import { Timeline } from './timeline.js'
 
 /** The page is drawn at most this often, ms, however many events come in. */

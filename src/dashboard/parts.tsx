@@ -1,8 +1,8 @@
 import type { ComponentChildren } from 'preact'
 import { useApp } from './app.js'
-import { hrefOf } from './route.js'
-import type { Card, Worker } from './rows.js'
-import { age, clockTime, percentOf, words } from './words.js'
+import { hrefOf } from './state/route.js'
+import type { Card, Worker } from './state/rows.js'
+import { age, clockTime, percentOf, words } from './state/words.js'
 
 // Small things that many views show.
 

@@ -2,13 +2,13 @@ import { useCallback, useMemo, useRef, useState } from 'preact/hooks'
 import { useApp } from './app.js'
 import { EventDialog } from './event.js'
 import { Filters, passesOf, typesOf } from './filters.js'
-import { cursorAt, type Line, seqOf } from './line.js'
 import { Empty } from './parts.js'
-import { readBack } from './past.js'
-import { hrefOf, type Route } from './route.js'
 import { Scroll } from './scroll.js'
+import { cursorAt, type Line, seqOf } from './state/line.js'
+import { readBack } from './state/past.js'
+import { hrefOf, type Route } from './state/route.js'
+import { clockTime, count } from './state/words.js'
 import { TimelineRow } from './timerow.js'
-import { clockTime, count } from './words.js'
 
 type TimelineRoute = Extract<Route, { view: 'timeline' }>
 

@@ -1,7 +1,7 @@
 import { useApp } from './app.js'
-import type { Line } from './line.js'
 import { Peer } from './parts.js'
-import { clockTime } from './words.js'
+import type { Line } from './state/line.js'
+import { clockTime } from './state/words.js'
 
 /** One event: when, what kind, who, and the rest in words. */
 export function TimelineRow({ line, onOpen }: { line: Line; onOpen: (line: Line) => void }) {

@@ -19,7 +19,7 @@ export interface LogBounds {
 }
 
 /** Parses `<epoch>-<seq>`. @throws INVALID_PARAMS for any other text or a seq above 2^53 - 1 */
-export function parseCursor(text: string): Cursor {
+function parseCursor(text: string): Cursor {
   const dash = text.indexOf('-')
   const seq = Number(text.slice(dash + 1))
   if (!cursorForm.test(text) || dash < 0 || !Number.isSafeInteger(seq)) {

@@ -1,4 +1,5 @@
 import { BridgeError, errors, refuse } from './errors.js'
+import { isFields } from './fields.js'
 import { limits } from './limits.js'
 
 /** JSON-RPC 2.0, 4: an id is a string, a number or null. */
@@ -49,7 +50,7 @@ function decodeItem(json: unknown, bytes: number): Frame['items'][number] {
   let ask: { id?: Id } = { id: null }
   try {
     const shape = 'A call is an object with "jsonrpc", "method" and, if wanted, "params" and "id".'
-    if (!isObject(json)) refuse('INVALID_REQUEST', shape)
+    if (!isFields(json)) refuse('INVALID_REQUEST', shape)
     const named = Object.hasOwn(json, 'id')
     if (named) ask = { id: readId(json.id) }
     if (json.jsonrpc !== '2.0') refuse('INVALID_REQUEST', 'A call carries "jsonrpc": "2.0".')
@@ -64,9 +65,6 @@ function decodeItem(json: unknown, bytes: number): Frame['items'][number] {
     throw error
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 function readId(id: unknown): Id {
   if (id === null || typeof id === 'string' || (typeof id === 'number' && Number.isFinite(id))) return id
@@ -90,7 +88,7 @@ function readParams(json: Record<string, unknown>): Record<string, unknown> {
   const params = Object.hasOwn(json, 'params') ? json.params : {}
   // JSON-RPC 2.0, 4.2 allows both forms; the bridge takes parameters by name only.
   if (Array.isArray(params)) refuse('INVALID_PARAMS', 'Parameters are given by name, as an object.')
-  if (!isObject(params)) refuse('INVALID_REQUEST', 'The "params" of a call are an object.')
+  if (!isFields(params)) refuse('INVALID_REQUEST', 'The "params" of a call are an object.')
   checkValues(params)
   return params
 }
@@ -124,7 +122,7 @@ function checkValues(value: unknown): void {
     if (!Number.isFinite(value)) refuse('INVALID_PARAMS', 'A number is too large to be represented.')
   } else if (Array.isArray(value)) {
     for (const item of value) checkValues(item)
-  } else if (isObject(value)) {
+  } else if (isFields(value)) {
     for (const key of Object.keys(value)) {
       if (key === '__proto__') refuse('INVALID_PARAMS', 'No field may be named "__proto__".')
       checkValues(key)

@@ -25,7 +25,7 @@ export async function copyOut(databaseFile: string, target: string): Promise<Cop
 }
 
 /** Reads everything of a file that is to be put back. @throws SetupError when it is no backup, or a damaged one */
-export function inspect(file: string): Copied {
+function inspect(file: string): Copied {
   if (!existsSync(file))
     throw new SetupError(`${file} does not exist: name a file that agent-bridge backup has written.`)
   return explain(file, () => {

@@ -1,3 +1,4 @@
+import { type Fields, isFields } from '../protocol/fields.js'
 import type { Exit } from './process.js'
 
 // What the worker asks of a coding agent, and what it wants to hear of it, whatever the agent's own words are.
@@ -102,11 +103,8 @@ export interface Adapter {
   turn(task: Task, port: TurnPort): Turn
 }
 
-export type Fields = Record<string, unknown>
-
 /** The fields of a value that has some; none of any other. */
-export const fieldsOf = (value: unknown): Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {}
+export const fieldsOf = (value: unknown): Fields => (isFields(value) ? value : {})
 
 export const listOf = (value: unknown): Fields[] => (Array.isArray(value) ? value.map(fieldsOf) : [])
 

@@ -1,14 +1,5 @@
-import {
-  type Adapter,
-  type Fields,
-  fieldsOf,
-  listOf,
-  numberOf,
-  type Task,
-  type TurnPort,
-  textOf,
-  type Usage,
-} from './adapter.js'
+import type { Fields } from '../protocol/fields.js'
+import { type Adapter, fieldsOf, listOf, numberOf, type Task, type TurnPort, textOf, type Usage } from './adapter.js'
 import type { Exit } from './process.js'
 import { faultOf, silentEnd, succeeded } from './verdict.js'
 

@@ -1,6 +1,6 @@
+import type { Fields } from '../protocol/fields.js'
 import {
   type Adapter,
-  type Fields,
   fieldsOf,
   listOf,
   type Milestone,

@@ -1,4 +1,5 @@
-import { type Adapter, type Fields, fieldsOf, listOf, textOf } from './adapter.js'
+import type { Fields } from '../protocol/fields.js'
+import { type Adapter, fieldsOf, listOf, textOf } from './adapter.js'
 import { createReader, optionsOf } from './claude.js'
 
 /**

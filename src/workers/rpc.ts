@@ -1,4 +1,5 @@
-import { type Fields, fieldsOf, textOf } from './adapter.js'
+import type { Fields } from '../protocol/fields.js'
+import { fieldsOf, textOf } from './adapter.js'
 
 /** Calls of ours to an agent that answers them, in JSON-RPC without its version. */
 export interface AgentCalls {

@@ -2,13 +2,13 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { activities, columns, deal, lineUp, waitsBehind } from '../../src/dashboard/derive.js'
 import { passesOf, typesOf } from '../../src/dashboard/filters.js'
-import { cursorAt, lineOf, seqOf } from '../../src/dashboard/line.js'
-import { kindOf, readAnswer } from '../../src/dashboard/question.js'
-import { createRates, RATE_SECONDS } from '../../src/dashboard/rates.js'
-import { hrefOf, parseInvitation, parseRoute, type Route } from '../../src/dashboard/route.js'
-import type { Agent, Contract, Lock } from '../../src/dashboard/rows.js'
+import { activities, columns, deal, lineUp, waitsBehind } from '../../src/dashboard/state/derive.js'
+import { cursorAt, lineOf, seqOf } from '../../src/dashboard/state/line.js'
+import { kindOf, readAnswer } from '../../src/dashboard/state/question.js'
+import { createRates, RATE_SECONDS } from '../../src/dashboard/state/rates.js'
+import { hrefOf, parseInvitation, parseRoute, type Route } from '../../src/dashboard/state/route.js'
+import type { Agent, Contract, Lock } from '../../src/dashboard/state/rows.js'
 import {
   addLines,
   CARDS_MAX,
@@ -21,8 +21,8 @@ import {
   putWorker,
   type State,
   waitsFor,
-} from '../../src/dashboard/state.js'
-import { age, bytes, clockTime, count, counted, cut, duration, percentOf } from '../../src/dashboard/words.js'
+} from '../../src/dashboard/state/state.js'
+import { age, bytes, clockTime, count, counted, cut, duration, percentOf } from '../../src/dashboard/state/words.js'
 import type { Event } from '../../src/protocol/event.js'
 
 const NOW = '2026-03-01T12:00:00.000Z'

@@ -3,7 +3,7 @@ import { limits } from '../../protocol/limits.js'
 import { event, type Table } from '../../protocol/method.js'
 import { agentName, capability, instant, note } from '../fields.js'
 
-export const sessionState = z.strictObject({
+const sessionState = z.strictObject({
   session: z.string(),
   state: z.enum(['connected', 'disconnected']),
   connects: z.int().describe('rises with every socket that opens or resumes the session'),

@@ -70,7 +70,7 @@ export const inputRequestParam = z.strictObject({
   default: z.json().optional().describe('the answer, if nobody gives one before the deadline'),
 })
 
-export const inputRequest = inputRequestParam.extend({
+const inputRequest = inputRequestParam.extend({
   attempt: z.int(),
   requestedAt: instant,
   answer: z.json().optional(),

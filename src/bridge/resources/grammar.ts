@@ -21,7 +21,7 @@ export interface Pattern {
 }
 
 /** Most segments of a path, `file:` not counted: what bounds the index keys of one pattern. */
-export const segmentsMax = 64
+const segmentsMax = 64
 
 /**
  * Most characters in all alternatives of a pattern together, a class counting as its ranges, `?` as five. With it one

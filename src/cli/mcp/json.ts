@@ -1,7 +1,5 @@
 import { findNodeAtLocation, type Node, type ParseError, parse, parseTree } from 'jsonc-parser'
-import { isFields } from '../values.js'
-
-type Fields = Record<string, unknown>
+import { type Fields, isFields } from '../../protocol/fields.js'
 
 /** A configuration file's text with a server set in it, or taken out; undefined when nothing is left in it. */
 export interface Edit {

@@ -1,8 +1,6 @@
 import { parse, stringify } from 'smol-toml'
-import { isFields } from '../values.js'
+import { type Fields, isFields } from '../../protocol/fields.js'
 import { type Edit, Unreadable } from './json.js'
-
-type Fields = Record<string, unknown>
 
 /**
  * Edits in TOML by whole tables: the server's own is written anew, and every other line stays. No library here edits TOML

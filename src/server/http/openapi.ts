@@ -49,7 +49,7 @@ export function serveDocument(router: Router): void {
 }
 
 /** The OpenAPI 3.1 document of everything that is served over HTTP but for the dashboard and MCP. */
-export function describeHttp(): Json {
+function describeHttp(): Json {
   const paths: Record<string, Json> = fixedPaths()
   for (const method of methods.values()) {
     if (method.socket) continue

@@ -1,10 +1,9 @@
 import { BridgeError } from '../../protocol/errors.js'
 import type { Event } from '../../protocol/event.js'
+import { type Fields, isFields } from '../../protocol/fields.js'
 import { limits } from '../../protocol/limits.js'
 import type { Desk, Port } from './desk.js'
 import { briefRow, cutText } from './views.js'
-
-type Fields = Record<string, unknown>
 
 /** What happened to an agent's contracts, locks and messages by another's doing, and what it should do about it. */
 const CONCERNS: Record<string, string | undefined> = {
@@ -113,8 +112,6 @@ function tell({ type, actor, data, contractId, subject }: Event): Item {
     }).filter(([, value]) => value !== undefined),
   )
 }
-
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null
 
 /** How many messages wait for the agent, and from whom; nothing when there are none. */
 export async function readUnread(port: Port, desk: Desk): Promise<string | undefined> {

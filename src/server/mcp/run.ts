@@ -1,6 +1,7 @@
 import type { CallToolResult } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { BridgeError, errors, refuse } from '../../protocol/errors.js'
+import type { Fields } from '../../protocol/fields.js'
 import { limits } from '../../protocol/limits.js'
 import type { Method } from '../../protocol/method.js'
 import { type Desk, type Port, Unreachable } from './desk.js'
@@ -8,8 +9,6 @@ import { readNews, readUnread } from './news.js'
 import { methodOf, WAIT, waitParams } from './tools.js'
 import { shape } from './views.js'
 import { wait } from './wait.js'
-
-type Fields = Record<string, unknown>
 
 /** Where an agent's tools are run: its way to the bridge, and what it has been told. */
 export interface Seat {

@@ -1,10 +1,7 @@
+import { type Fields, isFields } from '../../protocol/fields.js'
 import { limits } from '../../protocol/limits.js'
 
 // Answers as models get them: small, for whatever a tool says stays in the turn and is paid for again and again.
-
-type Fields = Record<string, unknown>
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The bridge's own bookkeeping, and instants that no decision hangs on. */
 const SILENT = new Set([

@@ -1,11 +1,10 @@
 import type { z } from 'zod'
+import type { Fields } from '../../protocol/fields.js'
 import { limits } from '../../protocol/limits.js'
 import type { Desk, Port } from './desk.js'
 import { type Inbox, readNews, wakers } from './news.js'
 import type { waitParams } from './tools.js'
 import { briefRow, shape } from './views.js'
-
-type Fields = Record<string, unknown>
 
 /** Looks for what needs the agent, and waits for it. An empty answer when nothing came in time. */
 export async function wait(

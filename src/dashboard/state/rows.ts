@@ -1,4 +1,4 @@
-import type { ResultOf } from '../client/index.js'
+import type { ResultOf } from '../../client/index.js'
 
 // What the page keeps of the bridge's rows: enough for a card or a line each. Whatever shows more asks for the whole.
 

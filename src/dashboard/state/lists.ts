@@ -1,4 +1,4 @@
-import type { Client } from '../client/index.js'
+import type { Client } from '../../client/index.js'
 import { cursorAt, lineOf, seqOf } from './line.js'
 import type { Attention, Held, Message, Status } from './rows.js'
 import { addLines, CARDS_MAX, putContract, putLock, putWorker, type State } from './state.js'

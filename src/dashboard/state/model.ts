@@ -1,4 +1,4 @@
-import { CallError, type Client, connect, type State as LinkState, type Session } from '../client/index.js'
+import { CallError, type Client, connect, type State as LinkState, type Session } from '../../client/index.js'
 import { createFeed, type Feed } from './feed.js'
 import type { Waiting } from './lists.js'
 import { dropToken, keepWorkspace, readToken, readWorkspace, redeemCode, workspacesOf } from './pass.js'

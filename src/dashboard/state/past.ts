@@ -1,4 +1,4 @@
-import type { Client } from '../client/index.js'
+import type { Client } from '../../client/index.js'
 import { cursorAt, type Line, lineOf, seqOf } from './line.js'
 
 /** Events looked at in one reading of the log; how many of them pass depends on the filter. */

@@ -1,4 +1,5 @@
-import type { Event } from '../client/index.js'
+import type { Event } from '../../client/index.js'
+import { type Fields, isFields } from '../../protocol/fields.js'
 import { cut, percentOf } from './words.js'
 
 /** One event of the timeline: who did what, when, in words. The event itself is read again where it is wanted whole. */
@@ -33,11 +34,6 @@ export const lineOf = (event: Event): Line => ({
   topic: event.topic,
   text: cut(describe(event).replace(/\s+/g, ' '), TEXT_MAX),
 })
-
-type Fields = Record<string, unknown>
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** What follows the actor's name in the sentence, for the events whose type does not say it all. */
 const sentences: Record<string, (row: Fields, data: Fields, to: readonly string[]) => string> = {

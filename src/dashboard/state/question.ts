@@ -1,4 +1,4 @@
-import type { Params } from '../client/index.js'
+import type { Params } from '../../client/index.js'
 
 /** A value as an answer may be. */
 export type Json = Params<'contract.provideInput'>['responses'][string]

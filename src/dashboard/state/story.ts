@@ -1,4 +1,4 @@
-import type { Client, Event, ResultOf } from '../client/index.js'
+import type { Client, Event, ResultOf } from '../../client/index.js'
 import { type Line, lineOf, seqOf } from './line.js'
 import type { Message } from './rows.js'
 

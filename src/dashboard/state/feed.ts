@@ -1,4 +1,4 @@
-import { CallError, type Client } from '../client/index.js'
+import { CallError, type Client } from '../../client/index.js'
 import { listLocks, listOpen, listWaiting, listWorkers, readLines, type Waiting } from './lists.js'
 import { paced } from './pace.js'
 import type { Rates } from './rates.js'

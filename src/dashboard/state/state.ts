@@ -1,4 +1,4 @@
-import type { Event } from '../client/index.js'
+import type { Event } from '../../client/index.js'
 import { type Line, lineOf } from './line.js'
 import { type Agent, type Card, type Contract, cardOf, type Held, type Lock, type Worker, workerOf } from './rows.js'
 
