@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { type AgentKind, agentKinds } from '../workers/adapter.js'
+import { type AgentKind, agentKinds } from '../workers/agents/adapter.js'
 import type { Change, InstallOptions } from '../workers/hooks/install.js'
 import { globalsOf, terminalOf, withGlobals } from './globals.js'
 import { quote, selfCommand } from './self.js'

@@ -3,7 +3,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { ParamsOf } from '../bridge/index.js'
-import type { AgentKind, Usage } from './adapter.js'
+import type { AgentKind, Usage } from './agents/adapter.js'
 import { commonOf, diffOf } from './git.js'
 import type { Contract } from './prompt.js'
 

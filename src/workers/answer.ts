@@ -1,6 +1,6 @@
 import { limits } from '../protocol/limits.js'
 import { type Account, artifactsOf } from './account.js'
-import type { Fault } from './adapter.js'
+import type { Fault } from './agents/adapter.js'
 import { ownChecks, runChecks } from './checks.js'
 import { complete } from './complete.js'
 import type { Ongoing } from './ongoing.js'

@@ -1,7 +1,7 @@
 import { CallError, ConnectionError, type Event } from '../client/node.js'
 import { limits } from '../protocol/limits.js'
 import type { Account } from './account.js'
-import type { Fault } from './adapter.js'
+import type { Fault } from './agents/adapter.js'
 import { answer, fail, type Outcome } from './answer.js'
 import { type LockWatch, watchLocks } from './audit.js'
 import { notAllowed } from './checks.js'

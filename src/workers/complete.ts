@@ -1,6 +1,6 @@
 import type { ParamsOf } from '../bridge/index.js'
 import { CallError } from '../client/node.js'
-import type { Fault } from './adapter.js'
+import type { Fault } from './agents/adapter.js'
 import { type Ongoing, tellNote, untilHeard } from './ongoing.js'
 
 /**

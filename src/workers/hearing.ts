@@ -1,4 +1,4 @@
-import type { Milestone } from './adapter.js'
+import type { Milestone } from './agents/adapter.js'
 
 /** What is remembered of all that an agent said in an attempt. */
 export interface Hearing {

@@ -1,4 +1,4 @@
-import type { Milestone, StepState } from './adapter.js'
+import type { Milestone, StepState } from './agents/adapter.js'
 
 /** Longest words of the agent that are told, characters. */
 const TEXT_TOLD = 300

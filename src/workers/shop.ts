@@ -1,5 +1,5 @@
 import type { Client } from '../client/node.js'
-import type { Adapter, AgentKind, Tool } from './adapter.js'
+import type { Adapter, AgentKind, Tool } from './agents/adapter.js'
 import type { Outside } from './gate.js'
 
 /** What a worker was told at its start. */

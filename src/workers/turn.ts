@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Fields } from '../protocol/fields.js'
-import { type Adapter, fieldsOf, type Milestone, type Task, type Usage, type Verdict } from './adapter.js'
+import { type Adapter, fieldsOf, type Milestone, type Task, type Usage, type Verdict } from './agents/adapter.js'
 import { type Running, start } from './process.js'
 
 /** What a turn is run with. */

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Adapter, Milestone, Task, Usage, Verdict } from '../../src/workers/adapter.js'
-import { adapters } from '../../src/workers/adapters.js'
+import type { Adapter, Milestone, Task, Usage, Verdict } from '../../src/workers/agents/adapter.js'
+import { adapters } from '../../src/workers/agents/adapters.js'
 import type { Exit } from '../../src/workers/process.js'
 
 const FOLDER = join(import.meta.dirname, '..', 'fixtures', 'streams')

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { agentKinds } from '../../src/workers/adapter.js'
+import { agentKinds } from '../../src/workers/agents/adapter.js'
 import { until } from '../socket.js'
 import { artifact, git, openScene, type Scene } from './scene.js'
 

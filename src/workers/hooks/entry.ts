@@ -1,6 +1,6 @@
 import { appendFileSync, readFileSync } from 'node:fs'
 import { type Client, connectLocal } from '../../client/node.js'
-import { type AgentKind, agentKinds } from '../adapter.js'
+import { type AgentKind, agentKinds } from '../agents/adapter.js'
 import { forbids, type Outside } from '../gate.js'
 import { topOf } from '../git.js'
 import { auditShell, isPending, noteShell } from './audit.js'

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Fields } from '../../protocol/fields.js'
-import { type AgentKind, fieldsOf, textOf } from '../adapter.js'
+import { type AgentKind, fieldsOf, textOf } from '../agents/adapter.js'
 
 // What agents tell a hook, and what they want to hear: one JSON document each way.
 

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { applyEdits, modify, type ParseError, parse } from 'jsonc-parser'
 import { SetupError } from '../../protocol/errors.js'
 import type { Fields } from '../../protocol/fields.js'
-import { type AgentKind, fieldsOf } from '../adapter.js'
+import { type AgentKind, fieldsOf } from '../agents/adapter.js'
 import { topOf } from '../git.js'
 
 // Writes the hook into the agents' own configuration, and takes it out again, leaving everything else as it is.

@@ -1,5 +1,5 @@
+import type { Exit } from '../process.js'
 import type { Fault, Verdict } from './adapter.js'
-import type { Exit } from './process.js'
 
 // Exit codes do not tell success: an agent may end with 0 after an interrupt, and with refusals. A turn has succeeded when
 // its stream ended with a word of success and the program ended well; else what it said tells whether to try again.

@@ -1,5 +1,5 @@
-import { type Fields, isFields } from '../protocol/fields.js'
-import type { Exit } from './process.js'
+import { type Fields, isFields } from '../../protocol/fields.js'
+import type { Exit } from '../process.js'
 
 // What the worker asks of a coding agent, and what it wants to hear of it, whatever the agent's own words are.
 

@@ -1,4 +1,4 @@
-import type { Fields } from '../protocol/fields.js'
+import type { Fields } from '../../protocol/fields.js'
 import {
   type Adapter,
   fieldsOf,

@@ -1,6 +1,6 @@
-import type { Fields } from '../protocol/fields.js'
+import type { Fields } from '../../protocol/fields.js'
+import type { Exit } from '../process.js'
 import { type Adapter, fieldsOf, listOf, numberOf, type Task, type TurnPort, textOf, type Usage } from './adapter.js'
-import type { Exit } from './process.js'
 import { faultOf, silentEnd, succeeded } from './verdict.js'
 
 /** `claude -p --output-format stream-json`: one turn, one process. */

@@ -1,4 +1,4 @@
-import type { Fields } from '../protocol/fields.js'
+import type { Fields } from '../../protocol/fields.js'
 import { fieldsOf, textOf } from './adapter.js'
 
 /** Calls of ours to an agent that answers them, in JSON-RPC without its version. */

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'jsonc-parser'
-import type { Fields } from '../protocol/fields.js'
+import type { Fields } from '../../protocol/fields.js'
 import { type Adapter, fieldsOf, numberOf, type Task, textOf, type Usage } from './adapter.js'
 import { faultOf, silentEnd, succeeded } from './verdict.js'
 
