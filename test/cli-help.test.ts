@@ -4,11 +4,14 @@ import { spawnSync } from 'node:child_process'
 import { type Command, Option } from 'commander'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { callable, commandOf } from '../src/cli/calls.js'
 import { completionOf } from '../src/cli/completion.js'
 import { formatEvent } from '../src/cli/events.js'
 import { examples } from '../src/cli/examples.js'
 import { createProgram } from '../src/cli/main.js'
+import { refusalInFlags } from '../src/cli/session.js'
 import { createPaint } from '../src/cli/text.js'
+import { CallError } from '../src/client/node.js'
 
 const help = suite('cli help')
 
@@ -24,9 +27,9 @@ const find = (path: readonly string[]): { command: Command; rest: readonly strin
   return { command, rest: path.slice(at) }
 }
 
-/** A line as a shell takes it apart, up to where another command begins. */
+/** A line as a shell takes it apart, up to where another command or the words of another program begin. */
 const wordsOf = (line: string): string[] =>
-  (line.split(' && ')[0]!.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, '$1'))
+  (line.split(/ (?:&&|--) /)[0]!.match(/'[^']*'|\S+/g) ?? []).map((word) => word.replace(/^'(.*)'$/, '$1'))
 
 help('every example is of a command that there is, with options that it has', () => {
   for (const [path, lines] of Object.entries(examples)) {
@@ -51,6 +54,22 @@ help('the examples stand in the help of their command', () => {
   command.configureOutput({ writeOut: (text) => (shown += text) })
   command.outputHelp()
   assert.match(shown, /Examples:\n {2}# to one agent\n {2}agent-bridge contract create --title 'Fix the login'/)
+})
+
+help('every command that is no call has examples, and none shows what an empty list looks like', () => {
+  const nouns = new Set(callable.map((method) => commandOf(method)[0]))
+  const without = (command: Command, path: string[]): string[] => {
+    let shown = ''
+    command.configureOutput({ writeOut: (text) => (shown += text) }).outputHelp()
+    assert.not.match(shown, /default: (\[\]|")/, path.join(' '))
+    const inner = command.commands.filter((one) => path.length > 0 || !nouns.has(one.name()))
+    const missing = inner.flatMap((one) => without(one, [...path, one.name()]))
+    const hidden = !command.parent?.createHelp().visibleCommands(command.parent).includes(command)
+    return /Examples:/.test(shown) || command.commands.length > 0 || (hidden && path.length > 0)
+      ? missing
+      : [...missing, path.join(' ')]
+  }
+  assert.equal(without(createProgram(), []), [])
 })
 
 /** What bash offers for the last of the words. */
@@ -95,6 +114,13 @@ help('no description can break out of its quotes', () => {
     const script = completionOf(evil, shell)
     assert.not.match(script, /\$\(touch|rm -rf '|`y`|it's/)
   }
+})
+
+help('a refusal names its facts as they are printed below it, and parameters as they are typed', async () => {
+  const message = 'It waits for what `data.blockedBy` names. Wait with `waitMs`.'
+  const refused = Promise.reject(new CallError('NOT_READY', message, { reason: 'NOT_READY' }))
+  const told = await refusalInFlags('contract.start', refused).catch((error: CallError) => error.message)
+  assert.is(told, 'It waits for what `blockedBy` names. Wait with --wait-ms.')
 })
 
 help('progress is drawn', () => {

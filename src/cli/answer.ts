@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
 import type { Client, Params, ResultOf } from '../client/node.js'
+import { product } from '../protocol/version.js'
 import { fail } from './exits.js'
 import { globalsOf, terminalOf, withGlobals } from './globals.js'
 import { openSession } from './session.js'
@@ -71,7 +72,10 @@ async function list(client: Client, { json, print, page }: Terminal): Promise<vo
   if (json) print(printableJson({ items: rows }, 2))
   else if (rows.length === 0) print(page.paint('dim', 'Nobody asks anything.'))
   else
-    print([...formatTable(rows, page.width, page.paint), page.paint('dim', 'answer CONTRACT asks you for each answer')])
+    print([
+      ...formatTable(rows, page.width, page.paint),
+      page.paint('dim', `${product.name} answer <contract-id> asks you for each answer`),
+    ])
 }
 
 const rowOf = (contract: Contract, question: Question) => ({

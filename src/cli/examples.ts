@@ -23,6 +23,39 @@ export const examples: Record<string, readonly (readonly [line: string, meaning:
     ['watch --mine --as codex --json', 'what concerns one agent, for a program'],
     ['watch --contract ctr_0mw... --after earliest', 'the whole life of one contract'],
   ],
+  stop: [['stop', 'its agents find it again when it has been started anew']],
+  status: [['status --json', 'for a program; exits with 3 when no daemon runs']],
+  answer: [
+    ['answer', 'what is asked, by whom, and until when'],
+    ['answer ctr_0mw...', 'be asked for each answer'],
+    ['answer ctr_0mw... blue', 'the answer to its one question'],
+    ['answer ctr_0mw... --set branch=next --set tag=v2', 'to several, by their keys'],
+  ],
+  backup: [['backup ../shop.abrg', 'this repository’s workspace, while the daemon works']],
+  restore: [['restore ../shop.abrg', 'after agent-bridge stop; what was there is kept beside it']],
+  doctor: [['doctor', 'faults, and what to do about each']],
+  dashboard: [['dashboard --no-open', 'only print the link, to be opened within a minute']],
+  work: [
+    ["work --agent codex --allow-check 'npm test'", 'one contract after the other, here'],
+    ['work --agent claude --concurrency 3 --worktree', 'three side by side, each contract on a branch of its own'],
+    ['work --agent gemini -- --sandbox', 'what comes behind -- is the agent’s'],
+  ],
+  delegate: [
+    [
+      "delegate 'Speed up the parser' --to codex --lock 'file:src/**' --check 'npm test' --wait",
+      'and follow it to its end',
+    ],
+    ['delegate --plan plan.yaml --wait', 'several, in an order'],
+  ],
+  'hooks install': [
+    ['hooks install claude', 'an edit of what another has locked is refused'],
+    ['hooks install codex --outside acquire --fail open', 'lock what it edits; let it edit when no daemon runs'],
+  ],
+  'hooks uninstall': [['hooks uninstall claude', 'and out again']],
+  'guard install': [['guard install --fail open', 'commit when no daemon runs, too']],
+  'guard uninstall': [['guard uninstall', 'and out again']],
+  'guard check': [['guard check pre-commit', 'may what is staged be committed?']],
+  'mcp uninstall': [['mcp uninstall cursor', 'all else in the file stays']],
   mcp: [
     ['mcp install codex', "into this repository's configuration"],
     ['mcp --agent codex-left --profile full', 'by hand: what the configuration starts'],
@@ -30,7 +63,6 @@ export const examples: Record<string, readonly (readonly [line: string, meaning:
   'mcp install': [
     ['mcp install cursor --dry-run', 'what would be written, and where'],
     ['mcp install claude --user', 'for all repositories of this user'],
-    ['mcp uninstall claude --user', 'and out again'],
   ],
   'contract create': [
     ["contract create --title 'Fix the login' --assignee codex --resource 'file:src/login/**'", 'to one agent'],

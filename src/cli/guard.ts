@@ -16,6 +16,8 @@ const failOption = () =>
     .choices(['closed', 'open'])
     .default('closed')
 
+const closedNote = 'While the daemon cannot be reached, nothing can be committed here. --fail open would let all pass.'
+
 export function addGuard(program: Command): void {
   const parent = withGlobals(
     program
@@ -35,6 +37,7 @@ export function addGuard(program: Command): void {
     const room = await import('../workers/guard/install.js')
     const self = selfCommand().map(quote).join(' ')
     change(install, room.installing({ cwd: process.cwd(), self, failing }), dryRun, room.apply)
+    if (failing === 'closed') terminalOf(install).tell(closedNote)
   })
   const uninstall = parent
     .command('uninstall')

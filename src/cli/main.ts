@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Help, type Option } from 'commander'
 import { product } from '../protocol/version.js'
 import { addAnswer } from './answer.js'
 import { addBackup } from './backup.js'
@@ -60,6 +60,7 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
     .version(product.version)
     .exitOverride()
     .configureOutput({ writeErr: complain })
+    .configureHelp({ optionDescription })
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .addHelpText('after', helpOnExits)
@@ -86,6 +87,14 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addCompletion(program)
   addExamples(program)
   return program
+}
+
+/** Commander's, without its JSON: a list that is empty at first needs no word, and a text no quotation marks. */
+function optionDescription(this: Help, option: Option): string {
+  return Help.prototype.optionDescription
+    .call(this, option)
+    .replace(/ \(default: \[\]\)/, '')
+    .replace(/default: "([^"]*)"/, 'default: $1')
 }
 
 const helpOnExits = `

@@ -28,13 +28,14 @@ export async function callOnce(globals: Globals, method: string, params: object)
   }
 }
 
-/** What the bridge advises in its refusal is named as it is typed here. */
+/** What the bridge advises in its refusal is named as it is typed here, and its facts as they are printed below it. */
 export async function refusalInFlags<Result>(method: string, call: Promise<Result>): Promise<Result> {
   try {
     return await call
   } catch (error) {
     const known = methods.get(method)
     if (!(error instanceof CallError) || !known) throw error
-    throw new CallError(error.reason, inFlags(error.message, known), error.data, error.code)
+    const message = inFlags(error.message, known).replace(/`data\.(\w+)`/g, '`$1`')
+    throw new CallError(error.reason, message, error.data, error.code)
   }
 }

@@ -12,7 +12,8 @@ const LEADING = [
   ...['n', 'id', 'lockId', 'messageId', 'agent', 'name', 'check', 'state', 'status', 'presence', 'title', 'holder'],
   ...['owner', 'assignee', 'from', 'to', 'topic', 'resources', 'resource', 'mode', 'text', 'priority', 'attempt'],
   ...['progress', 'outcome', 'exitCode', 'statusMessage', 'note', 'reason', 'contractId', 'contracts', 'locks'],
-  ...['waitingFor', 'token', 'ageMs', 'kind', 'capabilities', 'updatedAt', 'lastSeenAt', 'sentAt', 'expiresAt'],
+  ...['waitingFor', 'token', 'ageMs', 'kind', 'capabilities'],
+  ...['since', 'deadline', 'default', 'updatedAt', 'lastSeenAt', 'sentAt', 'expiresAt'],
 ]
 const rank = new Map(LEADING.map((name, index) => [name, index]))
 
