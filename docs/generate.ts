@@ -1,4 +1,4 @@
-// Writes the tables of CONTRACTS.md from the registry: `npm run docs`. A test fails when they differ.
+// Writes the tables of CONTRACTS.md and docs/cli.md from the code: `npm run docs`. A test fails when they differ.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,8 +15,11 @@ import { tokenRow } from '../src/bridge/tokens.js'
 import { errors } from '../src/protocol/errors.js'
 import { limits } from '../src/protocol/limits.js'
 import { toolsOf } from '../src/server/mcp/tools.js'
+import { commandTables } from './commands.js'
+import { table } from './table.js'
 
-export const contractsFile = join(import.meta.dirname, '..', 'CONTRACTS.md')
+/** The documents that have tables of the code's. */
+export const documents = [join(import.meta.dirname, '..', 'CONTRACTS.md'), join(import.meta.dirname, 'cli.md')]
 
 const TABLES: Record<string, () => string> = {
   methods: methodTables,
@@ -50,13 +53,14 @@ const TABLES: Record<string, () => string> = {
   agent: () => fieldTable(agentRow),
   attention: () => fieldTable(attentionItem),
   token: () => fieldTable(tokenRow),
+  ...commandTables,
 }
 
 /** The document with every table between its markers made anew. */
 export function render(document: string): string {
   return document.replace(/(<!-- table: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g, (_all, begin, name, end) => {
     const make = TABLES[name]
-    if (!make) throw new Error(`CONTRACTS.md asks for a table "${name}" that nobody makes`)
+    if (!make) throw new Error(`A document asks for a table "${name}" that nobody makes`)
     return `${begin}${make()}\n${end}`
   })
 }
@@ -169,12 +173,6 @@ function typeName({
   return anyOf ? [...new Set(anyOf.map(typeName))].join(' or ') : 'any JSON'
 }
 
-function table(head: string[], rows: string[][]): string {
-  const line = (cells: string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`
-  return [line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')
-}
-
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  writeFileSync(contractsFile, render(readFileSync(contractsFile, 'utf8')))
+  for (const file of documents) writeFileSync(file, render(readFileSync(file, 'utf8')))
 }
