@@ -65,7 +65,8 @@ function placeOf(house: House, grant: Grant, params: Record<string, unknown>): {
 /** @throws FORBIDDEN */
 function callerOf(grant: Grant, agent: string): Caller {
   if (agent === 'bridge') refuse('FORBIDDEN', 'The name "bridge" is the daemon\'s own.')
-  if (grant.agent !== undefined && grant.agent !== agent) refuse('FORBIDDEN', `This token speaks for ${grant.agent} alone, not for ${agent}.`)
+  if (grant.agent !== undefined && grant.agent !== agent)
+    refuse('FORBIDDEN', `This token speaks for ${grant.agent} alone, not for ${agent}.`)
   const { role, operator, tokenId } = grant
   return { agent, role, unverified: operator, ...(tokenId !== undefined && { tokenId }) }
 }
