@@ -1,36 +1,33 @@
 // The tables of docs/cli.md, from the program's own commands.
 
 import type { Command, Option } from 'commander'
-import { callable, commandOf } from '../src/cli/calls.js'
 import { exits } from '../src/cli/exits.js'
 import { createProgram } from '../src/cli/main.js'
 import { product } from '../src/protocol/version.js'
 import { table } from './table.js'
 
 /** A command that does something, and the words that lead to it. */
-export interface Leaf {
+interface Leaf {
   path: string[]
   command: Command
   /** One that a method makes. */
   call: boolean
 }
 
-const nouns = new Set(callable.map((method) => commandOf(method)[0]))
-
 /** Every command that does something, in the order of the help; hidden ones are for the program itself. */
-export function leavesOf(command: Command, path: string[] = []): Leaf[] {
+function leavesOf(command: Command, path: string[] = [], call = false): Leaf[] {
   const inner = command
     .createHelp()
     .visibleCommands(command)
     .filter((one) => one.name() !== 'help')
-    .flatMap((one) => leavesOf(one, [...path, one.name()]))
+    .flatMap((one) => leavesOf(one, [...path, one.name()], call || one.helpGroup() === 'Calls:'))
   // `mcp` serves by itself, and has commands besides.
-  const acts = path.length > 0 && (inner.length === 0 || path[0] === 'mcp')
-  return acts ? [{ path, command, call: nouns.has(path[0]!) }, ...inner] : inner
+  const acts = path.length > 0 && (inner.length === 0 || command.name() === 'mcp')
+  return acts ? [{ path, command, call }, ...inner] : inner
 }
 
 /** Options of its own; those of all commands are in a group of their own. */
-export const ownOptions = (command: Command): Option[] =>
+const ownOptions = (command: Command): Option[] =>
   command.options.filter(({ hidden, helpGroupHeading }) => !hidden && helpGroupHeading !== 'Global options:')
 
 const usageOf = ({ path, command }: Leaf): string =>
