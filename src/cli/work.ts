@@ -26,6 +26,7 @@ interface WorkOptions {
   stall: string
   outside: WorkerOptions['outside']
   worktree?: boolean
+  answerMessages?: boolean
   plain?: boolean
   hooks: boolean
   mcp: boolean
@@ -55,6 +56,10 @@ export function addWork(program: Command): void {
         .default('acquire'),
     )
     .option('--worktree', 'each contract in a work tree, and on a branch, of its own; what is done is committed there')
+    .option(
+      '--answer-messages',
+      'a message to the agent while it has no task begins a turn, and what it says last is the answer',
+    )
     .option('--plain', 'one prompt in and a stream out, where codex and claude could be spoken with meanwhile')
     .option('--no-hooks', "do not have the agent's edits asked about beforehand")
     .option('--no-mcp', "do not give the agent the bridge's tools")
@@ -77,6 +82,7 @@ async function work(command: Command, more: string[]): Promise<void> {
     more,
     worktree: options.worktree ?? false,
     plain: options.plain ?? false,
+    answerMessages: options.answerMessages ?? false,
     capabilities: options.capability,
     allowChecks: options.allowCheck,
     checkTimeoutMs: numberIn(options.checkTimeout, '--check-timeout', 86_400) * 1_000,
@@ -101,11 +107,14 @@ async function work(command: Command, more: string[]): Promise<void> {
 }
 
 /** What the agent is given to call: this program, as it was called itself. */
-function toolsOf({ agent, hooks, mcp, outside }: WorkOptions) {
+function toolsOf({ agent, hooks, mcp }: WorkOptions) {
   const [program = '', ...args] = selfCommand()
   return {
     // Any end but 2 would be a yes.
-    ...(hooks && { hook: `${selfCommand().map(quote).join(' ')} hook ${agent} --outside ${outside} || exit 2` }),
+    ...(hooks && {
+      hook: (outside: WorkerOptions['outside']) =>
+        `${selfCommand().map(quote).join(' ')} hook ${agent} --outside ${outside} || exit 2`,
+    }),
     ...(mcp && { mcp: { command: program, args: [...args, 'mcp'], env: [] } }),
   }
 }

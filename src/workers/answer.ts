@@ -2,7 +2,7 @@ import { limits } from '../protocol/limits.js'
 import { type Account, artifactsOf } from './account.js'
 import type { Fault } from './agents/adapter.js'
 import { ownChecks, runChecks } from './checks.js'
-import { complete } from './complete.js'
+import { complete, fits } from './complete.js'
 import type { Ongoing } from './ongoing.js'
 import { STALLED, type TurnEnd } from './turn.js'
 import { closeTree } from './worktree.js'
@@ -40,13 +40,14 @@ export async function answer(ongoing: Ongoing, turns?: TurnEnd, account?: Accoun
 /** What completing adds to a contract: its result, the tails of its checks, notes. */
 const ROOM_BYTES = 24 * 1024
 
-/** Keeps what the attempt left with the contract; without the long texts where the contract has no room for them. */
+/** Keeps what the attempt left with the contract, as far as the contract has room for it: completing it comes first. */
 async function keep({ shop, contract, contractId, attempt }: Ongoing, account: Account): Promise<void> {
   const artifacts = artifactsOf(contract, account)
   const bytes = Buffer.byteLength(JSON.stringify([contract, artifacts]))
-  const some =
-    bytes + ROOM_BYTES > limits.contractBytes ? artifacts.filter(({ text }) => text === undefined) : artifacts
-  await shop.client.call('contract.update', { contractId, attempt, artifacts: some })
+  const facts = artifacts.filter(({ text }) => text === undefined)
+  const bare = artifactsOf(contract, { ...account, changed: [], refused: [], outsideLocks: [] }).slice(0, 1)
+  for (const some of [...(bytes + ROOM_BYTES > limits.contractBytes ? [] : [artifacts]), facts, bare])
+    if (await fits(shop.client.call('contract.update', { contractId, attempt, artifacts: some }))) return
 }
 
 /** Those whose files they are hear of it, and the creator of the contract of what was nobody's. */
@@ -87,7 +88,12 @@ async function finish(ongoing: Ongoing, account: Account): Promise<Outcome> {
     ...(usage && { usage: { ...usage } }),
   }
   const note = message.slice(0, NOTE_LENGTH) || 'done'
-  const outcome = await complete(ongoing, { result, evidence, note })
+  const bare = evidence.map(({ output: _output, ...run }) => run)
+  const outcome = await complete(ongoing, [
+    { result, evidence, note },
+    { result: { message: message.slice(0, NOTE_LENGTH) }, evidence: bare },
+    { evidence: bare },
+  ])
   if (outcome === 'completed') {
     if (shop.branch) closeTree(shop.top)
     return { text: 'is done' }

@@ -5,9 +5,10 @@ import type { Fault } from './agents/adapter.js'
 import { answer, fail, type Outcome } from './answer.js'
 import { type LockWatch, watchLocks } from './audit.js'
 import { notAllowed } from './checks.js'
+import { fits } from './complete.js'
 import { changedSince, type Snapshot, snapshot } from './git.js'
 import { createHearing, type Hearing } from './hearing.js'
-import { acknowledge, decline, type Letter, shown } from './mail.js'
+import { acknowledge, asks, decline, type Letter, shown } from './mail.js'
 import { type Halt, type Ongoing, tellNote, wake } from './ongoing.js'
 import type { Contract } from './prompt.js'
 import type { Shop } from './shop.js'
@@ -80,7 +81,12 @@ async function run(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
     if (error instanceof ConnectionError) throw error
     return await giveUp(ongoing, error as Error)
   } finally {
-    for (const letter of ongoing.waiting) await decline(ongoing.shop.client, letter, NOT_READ).catch(() => {})
+    const { client, options } = ongoing.shop
+    for (const letter of ongoing.waiting) {
+      // A turn of its own follows.
+      if (options.answerMessages && letter.contractId === undefined && asks(letter)) continue
+      await decline(client, letter, NOT_READ).catch(() => {})
+    }
   }
 }
 
@@ -103,12 +109,9 @@ async function work(ongoing: Ongoing, signal: AbortSignal): Promise<Outcome> {
 
 async function workIn(ongoing: Ongoing, shop: Shop): Promise<Outcome> {
   const { contract } = ongoing
-  // By this a worker that is started in the place of a killed one knows what it left.
-  await shop.client.call('contract.update', {
-    contractId: contract.id,
-    attempt: contract.attempt,
-    metadata: { worker: shop.runs },
-  })
+  // By this a worker that is started in the place of a killed one knows what it left. It can do without.
+  const { id: contractId, attempt } = contract
+  await fits(shop.client.call('contract.update', { contractId, attempt, metadata: { worker: shop.runs } }))
   const watch = await watchLocks(shop.client, shop.client.agent)
   ongoing.watch = watch
   const before = snapshot(shop.top)

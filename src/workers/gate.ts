@@ -71,7 +71,8 @@ type HeldBy = ResultOf<'lock.check'>['heldBy']
 /** Names who holds it, for what, since when, and what to do. */
 function refusalOf(lock: HeldBy, resources: readonly string[]): string {
   if (!lock) return `${told(resources)} is locked by another agent (agent-bridge).`
-  const { holder, contractId, acquiredAt, requestedAt, reason } = lock
+  const { holder, state, contractId, acquiredAt, requestedAt, reason } = lock
+  if (state === 'cooling') return cooled(lock, resources)
   const ageMs = Math.max(0, Date.now() - Date.parse(acquiredAt ?? requestedAt))
   const work = contractId ? ` for contract ${contractId}` : ''
   return [
@@ -80,6 +81,10 @@ function refusalOf(lock: HeldBy, resources: readonly string[]): string {
     `Leave it alone and do what else there is; say at the end what could not be done. To get it, ask ${holder}: agent-bridge message publish --to ${holder} --text '...'.`,
   ].join(' ')
 }
+
+/** Nobody has it any more, so there is nobody to ask: it is only a matter of moments. */
+const cooled = ({ holder, expiresAt }: NonNullable<HeldBy>, resources: readonly string[]): string =>
+  `${told(resources)} is still shut: ${holder} has lost its lock on it, and may be in the midst of a write (agent-bridge). It is free${expiresAt ? ` at ${expiresAt}` : ' in a moment'}: go on with something else, and try again then.`
 
 const told = (resources: readonly string[]): string => {
   const names = resources.map((resource) => resource.replace(/^file:/, ''))

@@ -26,10 +26,12 @@ export interface WorkerOptions {
   outside: Outside
   /** Each contract is done in a work tree, and on a branch, of its own. */
   worktree: boolean
+  /** A message to the agent while it has no task begins a turn, whose last words are the answer. */
+  answerMessages?: boolean
   /** What the agent is told of the bridge: where it is, and the agent's own token. */
   bridge: Readonly<Record<string, string>>
   /** A shell command to ask before each edit, where the agent has hooks. */
-  hook?: string
+  hook?: (outside: Outside) => string
   /** How the bridge's MCP server is started. */
   mcp?: Tool
 }
@@ -49,7 +51,7 @@ export interface Shop {
   /** The agent's environment, and that of checks, which is told nothing of the bridge. */
   env: NodeJS.ProcessEnv
   plainEnv: NodeJS.ProcessEnv
-  hook?: string
+  hook?: (outside: Outside) => string
   mcp?: Tool
   /** Of a contract that has a work tree of its own. */
   branch?: string

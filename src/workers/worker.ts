@@ -1,13 +1,18 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { CallError, type Client, type Event, type EventStream } from '../client/node.js'
+import type { Client, Event, EventStream } from '../client/node.js'
 import { SetupError } from '../protocol/errors.js'
 import { adapters, drivers } from './agents/adapters.js'
+import type { Outcome } from './answer.js'
 import { type Attempt, beginAttempt } from './attempt.js'
+import { endFormerRuns, giveUpFormerWork } from './former.js'
 import { topOf } from './git.js'
-import { decline, type Letter } from './mail.js'
+import { createIdle, type Idle } from './idle.js'
+import { asks, declineIdle, type Letter } from './mail.js'
+import type { Contract } from './prompt.js'
+import { createQueue } from './queue.js'
 import type { Shop, WorkerOptions } from './shop.js'
-import { endTree, MARK, marked } from './tree.js'
+import { MARK } from './tree.js'
 
 export type { WorkerOptions } from './shop.js'
 
@@ -19,9 +24,19 @@ export interface Worker {
   stop(): void
 }
 
-/** How long one call waits for work, ms; it is then made again. */
-const NEXT_WAIT_MS = 10 * 60_000
 const VERSION_WITHIN_MS = 20_000
+
+/** A worker, and what it is at. */
+interface Post {
+  shop: Shop
+  tell(line: string): void
+  stopping: AbortController
+  attempt?: Attempt | undefined
+  /** Of a worker that answers messages. */
+  idle?: Idle
+  /** Has it look for messages again. */
+  ring(): void
+}
 
 /** Begins to work. `tell` gets what happens, a line each. @throws SetupError when the agent's program cannot be run */
 export async function startWorker(
@@ -34,51 +49,73 @@ export async function startWorker(
   await giveUpFormerWork(shop, tell)
   await client.call('agent.update', { presence: 'idle', note: `${options.kind} ${shop.version}` })
   const stopping = new AbortController()
-  let attempt: Attempt | undefined
+  const post: Post = { shop, tell, stopping, ...(options.answerMessages && { idle: createIdle(shop) }), ring() {} }
   const stream = client.events({ types: ['contract.*', 'lock.acquired', 'message.published'] })
   let broken: unknown
   const stop = () => {
     stopping.abort()
-    attempt?.leave()
+    post.attempt?.leave()
+    void post.idle?.leave()
   }
   // Without its events it would not hear that it is to stop.
-  const follow = followEvents(
-    stream,
-    client.agent,
-    () => attempt,
-    (letter) => refuseLetter(client, letter),
-  ).catch((error: unknown) => {
+  const follow = followEvents(stream, post).catch((error: unknown) => {
     broken = error
     stop()
   })
-
-  async function work(): Promise<string | undefined> {
-    while (!stopping.signal.aborted) {
-      const contract = await nextContract(client, stopping.signal)
-      if (!contract) continue
-      tell(`takes ${contract.id}, attempt ${contract.attempt}: ${contract.title}`)
-      attempt = beginAttempt(shop, contract)
-      // It may have been told to stop in the moment in which the contract came.
-      if (stopping.signal.aborted) attempt.leave()
-      await client.call('agent.update', { presence: 'running' })
-      const { text, fatal } = await attempt.ended
-      attempt = undefined
-      tell(`${contract.id} ${text}`)
-      if (fatal) return fatal
-      await client.call('agent.update', { presence: 'idle' })
-    }
-    return undefined
-  }
-
-  const ended = work().finally(async () => {
-    attempt?.leave()
-    await attempt?.ended.catch(() => {})
+  const ended = work(post).finally(async () => {
+    post.attempt?.leave()
+    await post.idle?.leave()
+    await post.attempt?.ended.catch(() => {})
     stream.close()
     await follow
     await client.close()
     if (broken) throw broken
   })
   return { ended, stop }
+}
+
+/** One turn after the other, contracts before messages. Gives why it cannot go on, if it cannot. */
+async function work(post: Post): Promise<string | undefined> {
+  const { shop, idle, stopping } = post
+  const queue = createQueue(shop.client, stopping.signal)
+  let fatal: string | undefined
+  while (!stopping.signal.aborted) {
+    // Begun before it is looked: what comes in between is not missed.
+    const rung = new Promise<void>((resolve) => (post.ring = resolve))
+    const contract = await queue.look()
+    const letters = contract || !idle ? [] : await idle.waiting()
+    if (contract) fatal = await take(post, contract)
+    else if (idle && letters.length > 0) fatal = await during(post, idle.answer(letters))
+    else await Promise.race([queue.come(), rung])
+    if (fatal) stopping.abort()
+  }
+  // What came while the last turn ran goes back.
+  const late = queue.taken()
+  if (late) await take(post, late)
+  return fatal
+}
+
+function take(post: Post, contract: Contract): Promise<string | undefined> {
+  const { shop, tell, stopping } = post
+  tell(`takes ${contract.id}, attempt ${contract.attempt}: ${contract.title}`)
+  const attempt = beginAttempt(shop, contract)
+  post.attempt = attempt
+  // It may have been told to stop in the moment in which the contract came.
+  if (stopping.signal.aborted) attempt.leave()
+  return during(
+    post,
+    attempt.ended.then(({ text, ...more }) => ({ text: `${contract.id} ${text}`, ...more })),
+  )
+}
+
+/** The agent is at something. */
+async function during(post: Post, ended: Promise<Outcome>): Promise<string | undefined> {
+  const { client } = post.shop
+  const [{ text, fatal }] = await Promise.all([ended, client.call('agent.update', { presence: 'running' })])
+  post.attempt = undefined
+  post.tell(text)
+  if (!fatal) await client.call('agent.update', { presence: 'idle' })
+  return fatal
 }
 
 /** What the agent's MCP server has to be told beside where the bridge is; the mark is for the sweep. */
@@ -119,69 +156,24 @@ function versionOf({ binary, kind }: WorkerOptions): string {
   throw new SetupError(`${binary} cannot be run (${why}): install ${kind}, or name its program with --binary.`)
 }
 
-/** What the marks of all workers of this name begin with, and the process of the worker that a mark is of. */
-const formerOf = (runs: string): string => runs.slice(0, runs.lastIndexOf('/', runs.length - 2) + 1)
-const workerOf = (former: string, run: string): number => Number(run.slice(former.length).split('/')[0])
-
-/** A worker that was killed may have left its agent running, under marks that name a process that is no more. */
-async function endFormerRuns(runs: string, tell: (line: string) => void): Promise<void> {
-  const former = formerOf(runs)
-  for (const { pid, run } of marked(former)) {
-    const worker = workerOf(former, run)
-    if (isAlive(worker)) continue
-    tell(`ends what a former worker left running (process ${pid}, ${MARK}=${run})`)
-    await endTree(`${former}${worker}/`)
-  }
-}
-
-/** Its attempts count as failed at once: nobody works on them, and nothing of them runs any more. */
-async function giveUpFormerWork({ client, runs }: Shop, tell: (line: string) => void): Promise<void> {
-  const former = formerOf(runs)
-  const status = ['accepted', 'working', 'input_required'] as const
-  const { items } = await client.call('contract.list', { owner: client.agent, status: [...status] })
-  for (const { id: contractId, attempt, metadata } of items) {
-    const { worker } = metadata
-    if (typeof worker !== 'string' || !worker.startsWith(former) || isAlive(workerOf(former, worker))) continue
-    tell(`gives up attempt ${attempt} at ${contractId}, which a former worker was at`)
-    const error = { reason: 'WORKER_LOST', message: 'The worker was killed, and started again.', retryable: true }
-    await client.call('contract.fail', { contractId, attempt, error })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-async function nextContract(client: Client, signal: AbortSignal) {
-  try {
-    return await client.call('contract.next', { waitMs: NEXT_WAIT_MS }, { signal })
-  } catch (error) {
-    if (signal.aborted) return undefined
-    // Whoever is told to come back later does.
-    if (error instanceof CallError && error.retry) return undefined
-    throw error
-  }
-}
-
-async function followEvents(
-  stream: EventStream,
-  agent: string,
-  current: () => Attempt | undefined,
-  idle: (letter: Letter) => Promise<void>,
-): Promise<void> {
+async function followEvents(stream: EventStream, post: Post): Promise<void> {
   for await (const event of stream) {
-    const attempt = current()
-    attempt?.heard(event)
-    const letter = letterIn(event, agent)
-    if (!letter) continue
-    if (attempt && (letter.contractId === undefined || letter.contractId === attempt.contractId))
-      void attempt.deliver(letter).catch(() => {})
-    else if (letter.contractId === undefined) await idle(letter).catch(() => {})
+    post.attempt?.heard(event)
+    post.idle?.heard(event)
+    const letter = letterIn(event, post.shop.client.agent)
+    if (letter) await receive(post, letter)
   }
+}
+
+/** To whom a message goes: into the turn that runs, into one of its own, or back, with word that nobody has read it. */
+async function receive({ shop, attempt, idle, ring }: Post, letter: Letter): Promise<void> {
+  const { contractId } = letter
+  if (attempt && (contractId === undefined || contractId === attempt.contractId))
+    return void attempt.deliver(letter).catch(() => {})
+  if (contractId !== undefined) return
+  if (idle?.deliver(letter)) return
+  if (idle && asks(letter)) ring()
+  else await declineIdle(shop.client, letter).catch(() => {})
 }
 
 /** A message to this agent; one that brings a contract is shown with it. */
@@ -189,10 +181,3 @@ function letterIn({ type, data }: Event, agent: string): Letter | undefined {
   const letter = type === 'message.published' ? (data.message as Letter) : undefined
   return letter?.to?.includes(agent) && letter.from !== agent ? letter : undefined
 }
-
-const refuseLetter = (client: Client, letter: Letter): Promise<void> =>
-  decline(
-    client,
-    letter,
-    `${client.agent} has no task now, and nobody has read this yet: it is shown to the agent with its next task.`,
-  )

@@ -97,6 +97,15 @@ hooks(
   },
 )
 
+hooks('a file whose holder has lost its lock is said to be shut for a moment, not locked', async ({ scene }) => {
+  const { human, repository: cwd, home } = scene
+  const { lockId } = await human.call('lock.acquire', { resources: [{ resource: 'file:src/a.ts' }] })
+  await human.call('lock.break', { lockId, reason: 'lost' })
+  const said = reasonIn((await ask(home, ['codex'], edits.codex(cwd, 'src/a.ts'))).stdout)
+  assert.match(said, /src\/a\.ts is still shut: human has lost its lock.* It is free at 20/)
+  assert.not.match(said, /locked by/)
+})
+
 hooks(
   'one’s own lock is no hindrance; what is only read, or not in the repository, is not asked about',
   async ({ scene }) => {

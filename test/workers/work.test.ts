@@ -110,6 +110,22 @@ work('a contract that has hardly room for more is done all the same', async ({ s
   assert.ok(artifact(done, 'attempt-1'))
 })
 
+work('a contract that is nearly as long as one may be is done all the same', async ({ scene }) => {
+  await scene.worker('codex')
+  const result = async (long: number) => {
+    const parts = Array.from({ length: 7 }, (_, n) => [`part${n}`, 'x'.repeat(Math.floor(long / 7))])
+    const id = await scene.offer({
+      metadata: Object.fromEntries(parts),
+      do: [{ edit: { path: 'a', content: '' } }, { say: 'y'.repeat(9_000) }],
+    })
+    return scene.reach(id, 'completed', 'failed')
+  }
+  for (const long of [40_000, 50_000, 54_500]) {
+    const done = await result(long)
+    assert.equal([done.status, done.attempt], ['completed', 1], `${long}: ${JSON.stringify(done.error)}`)
+  }
+})
+
 work('who is not logged in fails the contract for good, and takes no other', async ({ scene }) => {
   const worker = await scene.worker('codex')
   const first = await scene.offer({ do: [{ fail: 'unexpected status 401 Unauthorized: bad key' }] })
