@@ -6,6 +6,8 @@ import { createProgram } from '../src/cli/main.js'
 import { product } from '../src/protocol/version.js'
 import { table } from './table.js'
 
+const program = await createProgram()
+
 /** A command that does something, and the words that lead to it. */
 interface Leaf {
   path: string[]
@@ -43,12 +45,12 @@ export const commandTables: Record<string, () => string> = {
   globals: () =>
     table(
       ['option', ''],
-      createProgram()
-        .options.filter(({ helpGroupHeading }) => helpGroupHeading === 'Global options:')
+      program.options
+        .filter(({ helpGroupHeading }) => helpGroupHeading === 'Global options:')
         .map(({ flags, description }) => [`\`${flags}\``, description]),
     ),
   commands: () =>
-    leavesOf(createProgram())
+    leavesOf(program)
       .filter(({ call }) => !call)
       .map((leaf) => {
         const options = leaf.command.createHelp()
@@ -64,7 +66,7 @@ export const commandTables: Record<string, () => string> = {
   calls: () =>
     table(
       ['command', 'options'],
-      leavesOf(createProgram())
+      leavesOf(program)
         .filter(({ call }) => call)
         .map((leaf) => [
           `\`${usageOf(leaf).replace(`${product.name} `, '')}\``,

@@ -14,7 +14,7 @@ import { CallError } from '../src/client/node.js'
 
 const help = suite('cli help')
 
-const program = createProgram()
+const program = await createProgram()
 
 const find = (path: readonly string[]): { command: Command; rest: readonly string[] } => {
   let [command, at] = [program, 0]
@@ -67,7 +67,7 @@ help('every command that is no call has examples, and none shows what an empty l
       ? missing
       : [...missing, path.join(' ')]
   }
-  assert.equal(without(createProgram(), []), [])
+  assert.equal(without(program, []), [])
 })
 
 /** What bash offers for the last of the words. */
@@ -102,8 +102,8 @@ for (const shell of ['zsh', 'fish'] as const) {
   })
 }
 
-help('no description can break out of its quotes', () => {
-  const evil = createProgram()
+help('no description can break out of its quotes', async () => {
+  const evil = await createProgram()
   evil
     .command('evil')
     .description(`it's "$(touch /tmp/x)" \`y\` \\ [z]: a`)

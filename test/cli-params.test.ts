@@ -48,9 +48,9 @@ const isUsage = (act: () => unknown) =>
   assert.throws(act, (error: unknown) => error instanceof Failure && error.exit === 'usage')
 
 const params = suite('cli parameters')
+const program = await createProgram()
 
 params('every method that needs no lasting socket has a command, and every command of a noun a method', () => {
-  const program = createProgram()
   const wanted = [...methods.values()].filter(({ socket }) => !socket).map((method) => commandOf(method).join(' '))
   assert.ok(wanted.includes('contract acknowledge-cancel'))
   const lifecycle = ['start', 'stop', 'status', 'watch', 'mcp', 'work', 'hooks', 'guard', 'delegate']
@@ -61,8 +61,18 @@ params('every method that needs no lasting socket has a command, and every comma
   for (const name of lifecycle) assert.ok(find(program, name), `there is no ${name}`)
 })
 
+params(
+  'a line that begins with a command that is no call is read without the calls, and any other with them',
+  async () => {
+    const names = async (first?: string) => (await createProgram(first)).commands.map((command) => command.name())
+    for (const first of ['status', 'watch', 'run', 'mcp'])
+      assert.not.ok((await names(first)).includes('contract'), first)
+    for (const first of [undefined, 'contract', '--as', 'help', 'completion', 'nothing'])
+      assert.ok((await names(first)).includes('contract'), first)
+  },
+)
+
 params('every parameter of every method has its option, and every command the global ones', () => {
-  const program = createProgram()
   for (const method of methods.values()) {
     if (method.socket) continue
     const options = find(program, ...commandOf(method))!.options.map((option) => option.attributeName())

@@ -86,7 +86,7 @@ docs('the variables of the environment are those that the code reads', () => {
   )
 })
 
-const program = createProgram()
+const program = await createProgram()
 
 /** What is wrong with a line as one types it: a command that there is not, or an option that it has not. */
 function faultIn(line: string): string | undefined {

@@ -45,7 +45,8 @@ const roomOf = (file: string): string =>
 
 /** The imports of a file: the file imported, and whether only types are taken. */
 function importsOf(file: string): Array<{ target: string; types: boolean }> {
-  const statements = text.get(file)?.matchAll(/^(?:import|export)\s+(type\s)?[^'"]*?from\s+'(\.[^']+)'/gm) ?? []
+  const statements =
+    text.get(file)?.matchAll(/(?:^(?:import|export)\s+(type\s)?[^'"]*?from\s+|\bimport\()'(\.[^']+)'/gm) ?? []
   return [...statements].map(([, types, path = '']) => {
     const target = relative(src, join(src, dirname(file), path)).replace(/\.js$/, '.ts')
     return { target: text.has(`${target}x`) ? `${target}x` : target, types: types !== undefined }

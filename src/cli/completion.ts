@@ -1,10 +1,12 @@
 import { Argument, type Command, type Option } from 'commander'
 import { product } from '../protocol/version.js'
 import { terminalOf, withGlobals } from './globals.js'
-import { choicesOf } from './params.js'
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const
 type Shell = (typeof SHELLS)[number]
+
+/** What the values of an option can be, for completion; what else there is, such as another spelling, the bridge judges. */
+export const choicesOf = new WeakMap<Option, readonly string[]>()
 
 /** Where each shell finds it, said in the help. */
 const HELP = `

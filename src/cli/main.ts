@@ -2,7 +2,6 @@ import { Command, CommanderError, Help, type Option } from 'commander'
 import { product } from '../protocol/version.js'
 import { addAnswer } from './answer.js'
 import { addBackup } from './backup.js'
-import { addCalls } from './calls.js'
 import { addCompletion } from './completion.js'
 import { addDashboard } from './dashboard.js'
 import { addDelegate } from './delegate.js'
@@ -30,9 +29,10 @@ export async function main(argv: string[]): Promise<void> {
   })
   let running: Command | undefined
   let complaint = ''
-  const program = createProgram((text) => {
+  const program = await createProgram(argv[2], (text) => {
     complaint += text
-  }).hook('preAction', (_program, command) => {
+  })
+  program.hook('preAction', (_program, command) => {
     running = command
   })
   try {
@@ -53,8 +53,11 @@ function complain(text: string, json: boolean): number {
   return exits.usage.code
 }
 
-/** The program with all its commands; `complain` gets what Commander finds wrong with the command line. */
-export function createProgram(complain: (text: string) => void = () => {}): Command {
+/**
+ * The program with all its commands, or, where the line begins with one that is no call, without the calls: what describes
+ * them takes most of the start. `complain` gets what Commander finds wrong with the command line.
+ */
+export async function createProgram(first = '', complain: (text: string) => void = () => {}): Promise<Command> {
   const program = new Command(product.name)
     .description('The bridge through which coding agents that share a repository coordinate.')
     .version(product.version)
@@ -82,7 +85,10 @@ export function createProgram(complain: (text: string) => void = () => {}): Comm
   addHooks(program)
   addGuard(program)
   program.commandsGroup('Calls:')
-  addCalls(program)
+  if (!program.commands.some((command) => command.name() === first)) {
+    const { addCalls } = await import('./calls.js')
+    addCalls(program)
+  }
   program.commandsGroup('Help:')
   addCompletion(program)
   addExamples(program)

@@ -1,6 +1,7 @@
 import { Option } from 'commander'
 import { z } from 'zod'
 import type { Method } from '../protocol/method.js'
+import { choicesOf } from './completion.js'
 import { fail } from './exits.js'
 
 // A method's parameters as options, derived from its schema. Values are only converted here; the bridge judges them.
@@ -92,9 +93,6 @@ function singular(name: string): string {
   if (/ies$/.test(name)) return name.replace(/ies$/, 'y')
   return /[^su]s$/.test(name) ? name.slice(0, -1) : name
 }
-
-/** What the values of an option can be, for completion; what else there is, such as another spelling, the bridge judges. */
-export const choicesOf = new WeakMap<Option, readonly string[]>()
 
 function optionsOf(flags: string, value: Schema, text: string): Option[] {
   if (value.type === 'boolean') {

@@ -1,8 +1,7 @@
-import { type MethodName, methods } from '../bridge/index.js'
+import type { MethodName } from '../bridge/index.js'
 import { CallError, type Client, ConnectionError, connectLocal, type LocalOptions } from '../client/node.js'
 import { fail } from './exits.js'
 import { environmentOf, type Globals } from './globals.js'
-import { inFlags } from './params.js'
 
 /** Who speaks when nobody is named: whoever sits at the terminal. */
 const HUMAN = 'human'
@@ -33,8 +32,10 @@ export async function refusalInFlags<Result>(method: string, call: Promise<Resul
   try {
     return await call
   } catch (error) {
+    if (!(error instanceof CallError)) throw error
+    const [{ methods }, { inFlags }] = await Promise.all([import('../bridge/index.js'), import('./params.js')])
     const known = methods.get(method)
-    if (!(error instanceof CallError) || !known) throw error
+    if (!known) throw error
     const message = inFlags(error.message, known).replace(/`data\.(\w+)`/g, '`$1`')
     throw new CallError(error.reason, message, error.data, error.code)
   }
