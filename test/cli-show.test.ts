@@ -102,6 +102,21 @@ show('tables fit the terminal, with ids whole, columns aligned and empty ones le
   assert.match(formatTable(rows, 200, plain)[1]!, 'file:src/**, file:docs/** (shared)')
 })
 
+show('what happens by default is seen where attention is listed, in a usual width', () => {
+  const item = {
+    kind: 'input',
+    contractId: `ctr_${'0'.repeat(20)}`,
+    agent: 'codex',
+    since: '2026-01-02T03:04:05.678Z',
+    deadline: '2026-01-03T03:04:05.678Z',
+    default: 'the defaults become the answers',
+    text: 'codex asks about "Ask": "From which branch?"',
+  }
+  const [header, row] = formatTable([item], 120, plain)
+  assert.match(header!, /deadline +default/)
+  assert.match(row!, 'the defaults')
+})
+
 show('a column that matters is never dropped while all would fit', () => {
   const problem = 'is not one of submitted, accepted, working, completed, failed, canceled, rejected'
   const lines = formatAnswer({ problems: [{ path: 'status.0', problem }] }, page)
