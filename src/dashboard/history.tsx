@@ -1,18 +1,16 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
 import { useApp } from './app.js'
-import { EventDialog } from './event.js'
 import { contentOf } from './letter.js'
 import { AgentLink, Panel, Peer, Since } from './parts.js'
 import type { Line } from './state/line.js'
 import { hrefOf } from './state/route.js'
 import { readStory, type Story } from './state/story.js'
 import { count } from './state/words.js'
-import { TimelineRow } from './timerow.js'
+import { TimelineRows } from './timerow.js'
 
 /** Everything that happened to a contract and was said about it, the latest first. */
 export function History({ contractId }: { contractId: string }) {
   const { story, lines } = useStory(contractId)
-  const [opened, setOpened] = useState<Line>()
   return (
     <>
       <Panel title="Messages">
@@ -40,16 +38,9 @@ export function History({ contractId }: { contractId: string }) {
             The beginning only: <a href={hrefOf({ view: 'timeline', contract: contractId })}>the timeline</a> has all.
           </p>
         )}
-        <ol class="plain events">
-          {lines.map((line) => (
-            <li key={line.cursor}>
-              <TimelineRow line={line} onOpen={setOpened} />
-            </li>
-          ))}
-        </ol>
+        <TimelineRows lines={lines} />
         {story?.truncated && <p class="sub">What happened earlier has been removed from the log.</p>}
       </Panel>
-      {opened && <EventDialog line={opened} onClose={() => setOpened(undefined)} />}
     </>
   )
 }

@@ -32,22 +32,31 @@ export function Locks() {
   )
 }
 
+/** Who waits for whom, and for what. */
+export function Chain({ lock }: { lock: Held }) {
+  const { state } = useApp().model
+  return (
+    <>
+      <span class="chain">
+        <AgentLink name={lock.holder} />
+        <span class="arrow" aria-hidden="true">
+          →
+        </span>
+        <span class="hidden">waits for</span>
+        <AgentLinks names={waitsFor(state, lock)} />
+      </span>
+      <Claims lock={lock} />
+    </>
+  )
+}
+
 function Waiting({ waiting }: { waiting: Held[] }) {
-  const { model } = useApp()
   return (
     <>
       <ol class="waits-list">
         {waiting.slice(0, SHOWN_MAX).map((lock) => (
           <li key={lock.lockId}>
-            <span class="chain">
-              <AgentLink name={lock.holder} />
-              <span class="arrow" aria-hidden="true">
-                →
-              </span>
-              <span class="hidden">waits for</span>
-              <AgentLinks names={waitsFor(model.state, lock)} />
-            </span>
-            <Claims lock={lock} />
+            <Chain lock={lock} />
             <span class="sub">
               {lock.contractId && (
                 <>

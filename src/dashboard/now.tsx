@@ -1,18 +1,14 @@
-import { useState } from 'preact/hooks'
 import { Doing } from './agents.js'
 import { useApp } from './app.js'
 import { AttentionList } from './attention.js'
 import { ContractCard } from './card.js'
-import { EventDialog } from './event.js'
 import { Flow, Numbers } from './gauges.js'
-import { Claims } from './locks.js'
-import { AgentLink, AgentLinks, Empty, Panel, Presence } from './parts.js'
+import { Chain } from './locks.js'
+import { AgentLink, Empty, Panel, Presence } from './parts.js'
 import { activities, lineUp, orderCards } from './state/derive.js'
-import type { Line } from './state/line.js'
 import { hrefOf } from './state/route.js'
-import { waitsFor } from './state/state.js'
 import { count } from './state/words.js'
-import { TimelineRow } from './timerow.js'
+import { TimelineRows } from './timerow.js'
 
 /** Rows of each panel; the views show all. */
 const SHOWN_MAX = 12
@@ -68,19 +64,11 @@ function InWork() {
 /** The last of the timeline. */
 function Lately() {
   const { state } = useApp().model
-  const [opened, setOpened] = useState<Line>()
   const lines = state.lines.slice(-SHOWN_MAX).reverse()
   return (
     <Panel title="Lately" note={<a href={hrefOf({ view: 'timeline' })}>the timeline</a>} class="history">
       {lines.length === 0 && <Empty title="Nothing has happened yet." />}
-      <ol class="plain events">
-        {lines.map((line) => (
-          <li key={line.cursor}>
-            <TimelineRow line={line} onOpen={setOpened} />
-          </li>
-        ))}
-      </ol>
-      {opened && <EventDialog line={opened} onClose={() => setOpened(undefined)} />}
+      <TimelineRows lines={lines} />
     </Panel>
   )
 }
@@ -122,15 +110,7 @@ function Waiters() {
       <ol class="plain waits-list">
         {waiting.slice(0, SHOWN_MAX).map((lock) => (
           <li key={lock.lockId}>
-            <span class="chain">
-              <AgentLink name={lock.holder} />
-              <span class="arrow" aria-hidden="true">
-                →
-              </span>
-              <span class="hidden">waits for</span>
-              <AgentLinks names={waitsFor(state, lock)} />
-            </span>
-            <Claims lock={lock} />
+            <Chain lock={lock} />
           </li>
         ))}
       </ol>

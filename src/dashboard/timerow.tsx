@@ -1,4 +1,6 @@
+import { useState } from 'preact/hooks'
 import { useApp } from './app.js'
+import { EventDialog } from './event.js'
 import { Peer } from './parts.js'
 import type { Line } from './state/line.js'
 import { clockTime } from './state/words.js'
@@ -15,5 +17,22 @@ export function TimelineRow({ line, onOpen }: { line: Line; onOpen: (line: Line)
         <b>{line.actor}</b> <Peer>{line.text}</Peer>
       </span>
     </button>
+  )
+}
+
+/** A few events, each of which can be opened. */
+export function TimelineRows({ lines }: { lines: readonly Line[] }) {
+  const [opened, setOpened] = useState<Line>()
+  return (
+    <>
+      <ol class="plain events">
+        {lines.map((line) => (
+          <li key={line.cursor}>
+            <TimelineRow line={line} onOpen={setOpened} />
+          </li>
+        ))}
+      </ol>
+      {opened && <EventDialog line={opened} onClose={() => setOpened(undefined)} />}
+    </>
   )
 }
