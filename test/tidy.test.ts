@@ -159,6 +159,17 @@ tidy('decision records are numbered, each once and none left out', () => {
   })
 })
 
+tidy('what runs imports what is installed with it, and all of that; the page is bundled', () => {
+  const imported = new Set(
+    files
+      .filter((file) => roomOf(file) !== 'dashboard')
+      .flatMap((file) => [...(text.get(file)?.matchAll(/(?:\bfrom\s+|\bimport\()'([^.'][^']*)'/g) ?? [])])
+      .flatMap(([, name = '']) => (name.startsWith('node:') ? [] : [/^(?:@[^/]+\/)?[^/]+/.exec(name)?.[0]])),
+  )
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  assert.equal([...imported].sort(), Object.keys(dependencies).sort())
+})
+
 tidy('every dependency has its reason in a decision record', () => {
   const record = readFileSync(join(root, 'docs/decisions/0002-dependencies.md'), 'utf8')
   const { dependencies, devDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
