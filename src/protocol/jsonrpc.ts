@@ -79,6 +79,11 @@ export function decodeParams(text: string): Record<string, unknown> {
   } catch {
     refuse('PARSE_ERROR', 'The body is not JSON.')
   }
+  return checkParams(params)
+}
+
+/** Parameters that came parsed, in whatever frame: the same checks. @throws BridgeError */
+export function checkParams(params: unknown): Record<string, unknown> {
   const json = { params }
   checkSize(json)
   return readParams(json)

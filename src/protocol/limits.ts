@@ -9,8 +9,9 @@ export const limits = {
   /** JSON nesting, counted in arrays and objects, and values in one call, however deep. */
   jsonDepth: 64,
   jsonValues: 20_000,
-  /** Calls in one JSON-RPC batch. */
+  /** Calls in one JSON-RPC batch, and JSON of its answers, in characters, beyond which its other queries are refused. */
   batchCalls: 100,
+  batchAnswerBytes: 8 * 1024 * 1024,
   /** Unanswered calls of one socket; beyond it the socket is not read. */
   outstandingCalls: 1_024,
   /**
@@ -24,6 +25,8 @@ export const limits = {
   parkedCalls: 64,
   /** Callers without a socket who are in at a time: each an HTTP request under way, or a stream of events. */
   visitors: 1_024,
+  /** Streams of events over HTTP that one agent may follow at a time: they are visitors for as long as they last. */
+  agentStreams: 64,
   /** Sockets that have not opened a session yet, and how long one may take, ms. */
   unopenedSockets: 256,
   openWithinMs: 10_000,

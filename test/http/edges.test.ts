@@ -328,9 +328,14 @@ test('a token of an agent is good for its name and workspace alone, and revoking
 })
 
 test(`no more than ${limits.visitors} requests and streams at a time`, async () => {
+  // No agent can do it alone.
+  const agentOf = (n: number) => `reader-${Math.floor(n / limits.agentStreams)}`
   const streams = await Promise.all(
-    Array.from({ length: limits.visitors }, () => openStream(daemon, '?types=bridge.*')),
+    Array.from({ length: limits.visitors }, (_, n) =>
+      openStream(daemon, '?types=bridge.*', { 'Agent-Bridge-Agent': agentOf(n) }),
+    ),
   )
+  assert.ok(streams.every(({ response }) => response.statusCode === 200))
   const refused = await to('/contracts')
   assert.equal([refused.status, refused.json.reason], [503, 'OVERLOADED'])
   assert.ok(Number(refused.headers.get('Retry-After')) >= 1)

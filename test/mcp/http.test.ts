@@ -149,6 +149,44 @@ http('an agent may not be called bridge, and one name is one agent', async ({ po
   assert.match(await (await post({ 'Agent-Bridge-Agent': 'Not A Name' }, call)).text(), /INVALID_PARAMS/)
 })
 
+http('what no other surface takes is not taken here either, and the daemon meets no fault', async ({ post, wire }) => {
+  const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+  const publish = (field: string) =>
+    toolCall('message_publish', { topic: 'edges' }).replace('"topic":"edges"', `"topic":"edges",${field}`)
+  const reasons: Record<string, string> = {
+    [publish(`"parts":[{"data":${nested(80)}}]`)]: 'INVALID_REQUEST: JSON is nested at most 64 deep',
+    [publish(`"parts":[{"data":${nested(100_000)}}]`)]: 'INVALID_REQUEST: JSON is nested at most 64 deep',
+    [publish(`"parts":[{"data":[${Array(30_000).fill(1)}]}]`)]: 'INVALID_REQUEST: A call holds at most 20000 values',
+    [publish('"text":"half of one: \\ud800"')]: 'INVALID_PARAMS: Text holds a lone surrogate',
+    [publish('"parts":[{"data":{"\\udfff":1}}]')]: 'INVALID_PARAMS: Text holds a lone surrogate',
+    [publish('"parts":[{"data":{"__proto__":1}}]')]: 'INVALID_PARAMS: No field may be named',
+    [publish('"parts":[{"data":1e999}]')]: 'INVALID_PARAMS: A number is too large',
+  }
+  for (const [body, reason] of Object.entries(reasons)) {
+    const text = await (await post({}, body)).text()
+    assert.ok(text.includes(reason), `${reason}: ${text.slice(0, 300)}`)
+  }
+  assert.equal((await wire.ask('event.read', { after: 'earliest', topics: ['edges'] })).events, [])
+})
+
+http('nobody touches what another has been told by calling under its name', async ({ post, wire }) => {
+  const tokenOf = async (agent: string) => {
+    const { token } = await wire.ask('token.create', { agent })
+    return { Authorization: `Bearer ${token}`, 'Agent-Bridge-Agent': '' }
+  }
+  const [bob, eve] = [await tokenOf('bob'), await tokenOf('eve')]
+  const list = toolCall('agent_list', {})
+  await (await post(bob, list)).text()
+  const { messageId } = await wire.ask('message.publish', { to: 'bob', text: 'for bob' })
+  assert.match(await (await post(bob, toolCall('wait', { seconds: 0 }))).text(), /for bob/)
+  const asBob = await post({ ...eve, 'Agent-Bridge-Agent': 'bob' }, list)
+  assert.match(`${asBob.status} ${await asBob.text()}`, /^403 .*FORBIDDEN/)
+  const elsewhere = await post({ ...eve, 'Agent-Bridge-Workspace': 'other' }, list)
+  assert.match(`${elsewhere.status} ${await elsewhere.text()}`, /^403 .*FORBIDDEN/)
+  await (await post(bob, list)).text()
+  assert.is((await wire.ask('message.get', { messageId })).receipts?.bob?.state, 'read', 'bob went on, and nobody else')
+})
+
 http('a client that goes in the middle of a wait leaves nothing behind', async ({ daemon, wire }) => {
   const held = await wire.ask('lock.acquire', { resources: [{ resource: 'file:gone.ts' }] })
   const waiting = async () => (await wire.ask('lock.list', { state: 'waiting' })).items.length

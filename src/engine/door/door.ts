@@ -51,6 +51,8 @@ export function createDoor(options: DoorOptions): Door {
     if (visitors >= limits.visitors) refuse('OVERLOADED', 'Too many requests are under way: try again in a moment.')
     const state = createState(house, grant, peer, true)
     visit(house, state, who, () => advance(house, state))
+    if (peer && streamsLike(house, state) >= limits.agentStreams)
+      refuse('OVERLOADED', `One agent follows at most ${limits.agentStreams} streams of events at a time.`)
     visitors++
     return admit(house, state, () => visitors--)
   }
@@ -89,6 +91,15 @@ export function createDoor(options: DoorOptions): Door {
       }
     },
   }
+}
+
+/** Streams that the same agent follows already. With no bound one could keep everybody else from coming in. */
+function streamsLike({ connections }: House, { opened: own }: State): number {
+  let streams = 0
+  for (const { visits, peer, opened } of connections) {
+    if (visits && peer && opened?.served === own?.served && opened?.caller.agent === own?.caller.agent) streams++
+  }
+  return streams
 }
 
 function admit(house: House, state: State, left = () => {}): Connection {

@@ -14,6 +14,7 @@ import { serveDocument } from './openapi.js'
 import { problem, refuseRaw } from './problem.js'
 import { createRouter } from './router.js'
 import { serveRpc } from './rpc.js'
+import { giveUpUnread } from './unread.js'
 
 export interface HttpOptions extends DashboardOptions {
   guard: Guard
@@ -65,6 +66,7 @@ export function createHttp(options: HttpOptions): Http {
     errorHandler: answerError,
   })
   const server = createServer({ maxHeaderSize: 16_384, requestTimeout: 30_000 }, (request, response) => {
+    giveUpUnread(request, response)
     try {
       // Before anything else is made of what a web page, or another name for this address, could have sent.
       guard.checkSource(request)

@@ -36,10 +36,16 @@ export function serveMcp(router: Router, door: Door, fault: McpOptions['fault'])
 
 type Named = Who & { agent: string }
 
-/** @throws INVALID_REQUEST when the token may speak as anyone and nobody is named */
+/**
+ * Whose desk it is: asked before the door is, which would refuse only what is called from there.
+ * @throws INVALID_REQUEST when the token may speak as anyone and nobody is named; FORBIDDEN for the name of another
+ */
 function nameOf(request: Request, grant: Grant): Named {
   const { agent, workspace } = whoOf(request)
   const name = agent || (grant.agent ?? refuse('INVALID_REQUEST', 'Name the agent in the header Agent-Bridge-Agent.'))
+  if (grant.agent !== undefined && grant.agent !== name) refuse('FORBIDDEN', `This token is ${grant.agent}'s alone.`)
+  if (grant.workspace !== undefined && (workspace ?? grant.workspace) !== grant.workspace)
+    refuse('FORBIDDEN', `This token is for the workspace ${grant.workspace} alone.`)
   return { agent: name, workspace: workspace ?? grant.workspace }
 }
 
@@ -56,13 +62,8 @@ const createPort = (door: Door, grant: Grant, who: Named): Port => ({
   lasting: false,
   agent: () => who.agent,
   async call(method, params, { signal } = {}) {
-    const outcome = await door.request(
-      grant,
-      who,
-      method,
-      { ...params },
-      { signal: signal ?? new AbortController().signal },
-    )
+    const bytes = JSON.stringify(params).length
+    const outcome = await door.request(grant, who, method, { ...params }, { ...(signal && { signal }), bytes })
     if ('refusal' in outcome) throw outcome.refusal
     return JSON.parse(outcome.result)
   },

@@ -2,6 +2,7 @@ import type { CallToolResult } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { BridgeError, errors, refuse } from '../../protocol/errors.js'
 import type { Fields } from '../../protocol/fields.js'
+import { checkParams } from '../../protocol/jsonrpc.js'
 import { limits } from '../../protocol/limits.js'
 import type { Method } from '../../protocol/method.js'
 import { type Desk, type Port, Unreachable } from './desk.js'
@@ -19,6 +20,8 @@ export interface Seat {
 /** Runs a tool. A refusal is a result too, for the model is to read it; @throws only for faults. */
 export async function runTool(seat: Seat, tool: string, given: Fields, signal: AbortSignal): Promise<CallToolResult> {
   try {
+    // The package that reads the frames checks none of what the other surfaces refuse at their edge.
+    checkParams(given)
     await confirmRead(seat)
     if (tool === WAIT) return succeed(await wait(seat.port, seat.desk, readWait(given), signal))
     const method = methodOf(tool) ?? refuse('METHOD_NOT_FOUND', `There is no tool ${tool}.`)
