@@ -1,4 +1,4 @@
-import { existsSync, realpathSync, statSync } from 'node:fs'
+import { existsSync, readlinkSync, realpathSync, statSync } from 'node:fs'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { SetupError } from '../protocol/errors.js'
 import { topOf } from './workspace.js'
@@ -15,13 +15,31 @@ export function pathIn(top: string, path: string): string | undefined {
   return name.split(sep).join('/').normalize('NFC')
 }
 
-/** With links followed as far as the path exists: what is written through a link is written where it leads. */
-function realPath(path: string): string {
+/** More links one behind the other than any system follows. */
+const LINKS_MAX = 40
+
+/**
+ * With links followed, also those that lead to what is not there yet: what is written through a link is written where it
+ * leads.
+ */
+function realPath(path: string, links = LINKS_MAX): string {
   try {
     return realpathSync.native(path)
   } catch {
     const parent = dirname(path)
-    return parent === path ? path : join(realPath(parent), basename(path))
+    if (parent === path) return path
+    const above = realPath(parent, links)
+    const target = links > 0 ? linkAt(join(above, basename(path))) : undefined
+    return target === undefined ? join(above, basename(path)) : realPath(resolve(above, target), links - 1)
+  }
+}
+
+/** Where a link leads; undefined for what is none. */
+function linkAt(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    return undefined
   }
 }
 

@@ -98,5 +98,8 @@ export function sessionOf(contract: Contract, agent: AgentKind): string | undefi
     | undefined
   if (!last || last.owner !== contract.owner || left?.agent !== agent || left.outcome === 'CONTEXT_OVERFLOW')
     return undefined
-  return left.session
+  return isSession(left.session) ? left.session : undefined
 }
+
+/** It goes into a command line, and whoever had an attempt could write there what is taken for an option. */
+const isSession = (value: unknown): value is string => typeof value === 'string' && /^\w[\w.:-]{0,127}$/.test(value)

@@ -3,6 +3,7 @@ import { type Account, artifactsOf } from './account.js'
 import type { Fault } from './agents/adapter.js'
 import { ownChecks, runChecks } from './checks.js'
 import { complete, fits } from './complete.js'
+import { fileResource } from './names.js'
 import type { Ongoing } from './ongoing.js'
 import { STALLED, type TurnEnd } from './turn.js'
 import { closeTree } from './worktree.js'
@@ -52,7 +53,7 @@ async function keep({ shop, contract, contractId, attempt }: Ongoing, account: A
 
 /** Those whose files they are hear of it, and the creator of the contract of what was nobody's. */
 async function report({ shop, contractId }: Ongoing, paths: readonly string[]): Promise<void> {
-  const resources = paths.slice(0, limits.lockResources).map((path) => `file:${path}`)
+  const resources = paths.slice(0, limits.lockResources).map(fileResource)
   await shop.client.call('lock.report', { resources, contractId, note: 'changed while the agent worked' })
 }
 

@@ -167,6 +167,6 @@ function accountOf(shop: Shop, turns: TurnEnd, hearing: Hearing, before: Snapsho
 
 const notAllowedFault = (command: string): Fault => ({
   reason: 'CHECK_NOT_ALLOWED',
-  message: `This worker does not run the check \`${command}\`: start it with --allow-check '${command}', or leave the check to another agent.`,
+  message: `This worker does not run the check \`${command}\`: start it with --allow-check and this command, if you trust it, or leave the check to another agent.`,
   retryable: false,
 })

@@ -1,5 +1,6 @@
 import { covers, overlaps, type Pattern, parseResource } from '../bridge/resources/resources.js'
 import type { Client, Event } from '../client/node.js'
+import { fileResource } from './names.js'
 import type { Contract } from './prompt.js'
 
 type Claim = Contract['resources'][number]
@@ -38,7 +39,7 @@ export async function watchLocks(client: Client, agent: string): Promise<LockWat
       }))
       const sorted = { own: [] as string[], others: [] as string[], nobodys: [] as string[] }
       for (const path of paths) {
-        const file = parseResource(`file:${path}`, true)
+        const file = parseResource(fileResource(path), true)
         const holders = patterns.filter(({ claims }) =>
           claims.some((claim) => covers(claim, file) || overlaps(claim, file)),
         )

@@ -1,6 +1,8 @@
+import { quoted } from '../bridge/fields.js'
 import { CallError, type Client, type ResultOf } from '../client/node.js'
 import { pathIn } from '../client/paths.js'
 import { limits } from '../protocol/limits.js'
+import { fileResource } from './names.js'
 
 // May this agent write here? Asked before an edit by hooks, and by drivers whose agents ask for leave.
 
@@ -26,7 +28,7 @@ export async function forbids(
 ): Promise<string | undefined> {
   const names = [...new Set(paths.flatMap((path) => pathIn(top, path) ?? []))]
   for (let at = 0; at < names.length; at += limits.lockResources) {
-    const resources = names.slice(at, at + limits.lockResources).map((name) => `file:${name}`)
+    const resources = names.slice(at, at + limits.lockResources).map(fileResource)
     const { allowed, mine, heldBy } = await client.call('lock.check', { resources })
     if (!allowed) return refusalOf(heldBy, resources)
     if (mine && outside === 'acquire' && !lease) await renew(client, resources)
@@ -77,7 +79,7 @@ function refusalOf(lock: HeldBy, resources: readonly string[]): string {
   const work = contractId ? ` for contract ${contractId}` : ''
   return [
     `${told(resources)} is locked by ${holder}${work}, for ${briefAge(ageMs)} now (agent-bridge).`,
-    ...(reason ? [`Its reason: ${reason}.`] : []),
+    ...(reason ? [`Its reason, as ${holder} put it: ${quoted(reason)}.`] : []),
     `Leave it alone and do what else there is; say at the end what could not be done. To get it, ask ${holder}: agent-bridge message publish --to ${holder} --text '...'.`,
   ].join(' ')
 }

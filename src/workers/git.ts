@@ -69,8 +69,10 @@ const isAsBefore = (top: string, path: string, { dirty }: Snapshot): boolean =>
 /** What changed in these files since a commit, as a patch, with files that git does not know yet. */
 export function diffOf(top: string, from: string | undefined, paths: readonly string[]): string {
   if (paths.length === 0) return ''
-  const known = from ? (git(top, 'diff', '--no-color', '--no-ext-diff', from, '--', ...paths) ?? '') : ''
-  const listed = git(top, 'ls-files', '-z', '--others', '--exclude-standard', '--', ...paths) ?? ''
+  // Names are not patterns, whatever they begin with.
+  const literally = (...args: string[]) => git(top, '--literal-pathspecs', ...args, '--', ...paths) ?? ''
+  const known = from ? literally('diff', '--no-color', '--no-ext-diff', from) : ''
+  const listed = literally('ls-files', '-z', '--others', '--exclude-standard')
   const added = listed.split('\0').filter((path) => path !== '')
   return known + added.map((path) => patchOfNew(top, path)).join('')
 }

@@ -118,7 +118,7 @@ async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boo
 }
 
 /** Ends the run should this process be killed. Gives a way to let go. */
-function leash(runId: string): () => void {
+export function leash(runId: string): () => void {
   const file = join(import.meta.dirname, import.meta.filename.endsWith('.ts') ? 'leash.ts' : 'leash.js')
   const guard = spawn(process.execPath, [...process.execArgv, file, runId], {
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -35,7 +35,8 @@ export function commitTree(top: string, { id, title, attempt, owner }: Contract)
   const identity = git(top, 'config', 'user.email')
     ? []
     : ['-c', `user.name=${owner}`, '-c', `user.email=${owner}@agent-bridge`]
-  const message = `${title}\n\nContract ${id}, attempt ${attempt}, by ${owner}.`
+  // No command line takes a NUL.
+  const message = `${title.replaceAll('\0', ' ')}\n\nContract ${id}, attempt ${attempt}, by ${owner}.`
   git(top, ...identity, 'commit', '--quiet', '--no-verify', '-m', message)
 }
 

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import type { Client, ResultOf } from '../../client/node.js'
+import { SetupError } from '../../protocol/errors.js'
 import { limits } from '../../protocol/limits.js'
 import { git, topOf } from '../git.js'
+import { fileResource } from '../names.js'
 import type { Guarded } from './install.js'
 
 type Denied = NonNullable<ResultOf<'lock.check'>['denied']>
@@ -21,8 +23,8 @@ export function filesOf(hook: Guarded, cwd: string, refs: string): string[] {
  */
 function staged(top: string): string[] {
   const args = ['diff', '--cached', '--name-only', '--no-renames', '-z']
-  const { stdout } = spawnSync('git', args, { cwd: top, encoding: 'utf8', maxBuffer: OUTPUT_BYTES })
-  return namesIn(stdout)
+  const { status, stdout } = spawnSync('git', args, { cwd: top, encoding: 'utf8', maxBuffer: OUTPUT_BYTES })
+  return status === 0 ? namesIn(stdout) : untold('what is to be committed')
 }
 
 const OUTPUT_BYTES = 64 * 1024 * 1024
@@ -36,7 +38,8 @@ function pushed(top: string, line: string): string[] {
   if (local === '' || ZERO.test(local)) return []
   if (!ZERO.test(remote) && git(top, 'cat-file', '-e', remote) !== undefined) return between(top, remote, local)
   // New there, or not known here: whatever no remote has yet.
-  const commits = git(top, 'rev-list', local, '--not', '--remotes')?.split('\n').filter(Boolean) ?? []
+  const listed = git(top, 'rev-list', '--topo-order', local, '--not', '--remotes') ?? untold('what is to be pushed')
+  const commits = listed.split('\n').filter(Boolean)
   const oldest = commits.at(-1)
   if (oldest === undefined) return []
   const parent = git(top, 'rev-parse', '--verify', '--quiet', `${oldest}^`)?.trim()
@@ -44,7 +47,12 @@ function pushed(top: string, line: string): string[] {
 }
 
 const between = (top: string, from: string, to: string): string[] =>
-  namesIn(git(top, 'diff', '--name-only', '--no-renames', '-z', from, to) ?? '')
+  namesIn(git(top, 'diff', '--name-only', '--no-renames', '-z', from, to) ?? untold('what is to be pushed'))
+
+/** What cannot be looked at is not let pass. */
+const untold = (what: string): never => {
+  throw new SetupError(`git does not tell ${what}: nothing can be said of its locks.`)
+}
 
 const namesIn = (text: string): string[] => text.split('\0').filter((name) => name !== '')
 
@@ -52,7 +60,7 @@ const namesIn = (text: string): string[] => text.split('\0').filter((name) => na
 export async function lockedByOthers(client: Client, files: readonly string[]): Promise<Denied> {
   const found: Denied = []
   for (let at = 0; at < files.length; at += limits.lockResources) {
-    const resources = files.slice(at, at + limits.lockResources).map((name) => `file:${name.normalize('NFC')}`)
+    const resources = files.slice(at, at + limits.lockResources).map(fileResource)
     const { denied = [] } = await client.call('lock.check', { resources })
     found.push(...denied.filter(({ state }) => state === 'held'))
   }

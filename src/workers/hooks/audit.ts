@@ -4,6 +4,7 @@ import type { Client, ResultOf } from '../../client/node.js'
 import { limits } from '../../protocol/limits.js'
 import { folderOf } from '../account.js'
 import { changedSince, type Snapshot, snapshot } from '../git.js'
+import { fileResource } from '../names.js'
 import type { HookEvent } from './event.js'
 
 // No hook is told which files a shell command will write. So the work tree is looked at before and after.
@@ -30,7 +31,7 @@ export async function auditShell(
   const { head, dirty } = JSON.parse(readFileSync(file, 'utf8'))
   rmSync(file, { force: true })
   const before: Snapshot = { head, dirty: new Map(dirty) }
-  const changed = changedSince(top, before).map((path) => `file:${path}`)
+  const changed = changedSince(top, before).map(fileResource)
   const held: ResultOf<'lock.report'>['held'] = []
   for (let at = 0; at < changed.length; at += limits.lockResources) {
     const resources = changed.slice(at, at + limits.lockResources)

@@ -58,9 +58,9 @@ function pathsIn(tool: string, input: Fields, command: string): string[] {
   return [...named, ...pathsInPatch(command), ...pathsInPatch(textOf(input.patch) || textOf(input.input))]
 }
 
-/** Codex hands on its patch as it is. */
+/** Codex hands on its patch as it is, and takes headers with space around them too: a line that only looks so is asked about. */
 function pathsInPatch(patch: string): string[] {
-  const heads = patch.matchAll(/^\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$/gm)
+  const heads = patch.matchAll(/^[\s\u0085]*\*\*\* (?:(?:Add|Update|Delete) File|Move to): (.+)$/gm)
   return [...heads].map(([, path = '']) => path.trim())
 }
 
