@@ -101,6 +101,21 @@ test('a lock that is lost ends the command and all that it has started', async (
   await admin.close()
 })
 
+test('killed, it takes the command with it: nobody would end that when the lock goes to another', async () => {
+  const file = join(folder, 'killed')
+  const script = `process.on('SIGTERM', () => {}); require('fs').writeFileSync('${file}', String(process.pid)); setInterval(() => {}, 1000)`
+  const command = begin(['run', '--lock', 'port:2', ...node(script)], here)
+  await begun('killed')
+  await until(() => readFileSync(file, 'utf8') !== '', 'its pid')
+  const runs = () => marked('run.').some(({ pid }) => pid === Number(readFileSync(file, 'utf8')))
+  assert.ok(runs())
+  await command.end('SIGKILL')
+  await until(() => !runs(), 'the command to be ended')
+  const admin = await connect(daemon, { agent: 'root' })
+  for (const { lockId } of await locks()) await admin.ask('lock.break', { lockId, reason: 'its holder was killed' })
+  await admin.close()
+})
+
 test('what is wrong with the command line, or with the command', async () => {
   const code = async (...args: string[]) => (await run(['run', ...args], here)).code
   assert.is(await code('--', 'true'), 2)

@@ -116,17 +116,22 @@ async function under(
   terminal: Terminal,
 ): Promise<number> {
   // Only this command needs it.
-  const { endTree, MARK } = await import('../workers/tree.js')
+  const [{ endTree, MARK }, { leash }] = await Promise.all([
+    import('../workers/tree.js'),
+    import('../workers/process.js'),
+  ])
   // Behind the mark of a run around this one, which ends what is in it.
   const runId = `${process.env[MARK] ?? 'run'}.${randomUUID()}`
   const [program = '', ...args] = words
+  // Killed, this process tells the command nothing, and the bridge gives its locks to others after a while.
+  const release = leash(runId)
   const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, [MARK]: runId } })
   const forward = (name: NodeJS.Signals) => {
     // A terminal has told the command itself already.
     if (name === 'SIGTERM' || !process.stdin.isTTY) child.kill(name)
   }
   for (const name of SIGNALS) process.on(name, forward)
-  const ended = endOf(child, program)
+  const ended = endOf(child, program).finally(release)
   const first = await Promise.race([ended, lost])
   if (typeof first === 'string') {
     terminal.tell(`The lock was lost (${first}): ending ${basename(program)}.`)
