@@ -6,6 +6,7 @@ import { changedSince, type Snapshot, snapshot } from './git.js'
 import { createHearing, type Hearing, hear } from './hearing.js'
 import { isProof, nameOf, startTurn } from './launch.js'
 import { acknowledge, asks, declineIdle, type Letter, shown } from './mail.js'
+import { fileResource } from './names.js'
 import type { Shop } from './shop.js'
 import { STALLED, type TurnEnd } from './turn.js'
 
@@ -117,6 +118,6 @@ function outsideLocks(shop: Shop, { edited }: Hearing, before: Snapshot, watch: 
 
 async function report({ client }: Shop, paths: readonly string[]): Promise<void> {
   if (paths.length === 0) return
-  const resources = paths.slice(0, limits.lockResources).map((path) => `file:${path}`)
+  const resources = paths.slice(0, limits.lockResources).map(fileResource)
   await client.call('lock.report', { resources, note: 'changed while the agent answered messages' })
 }
