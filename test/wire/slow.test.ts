@@ -53,11 +53,12 @@ test('a reader that stops reading costs the daemon no memory, holds up nobody, a
   const before = await daemon.memory()
   slow.socket.pause()
   await publish(publishers, 50_000, text)
-  const grown = ((await daemon.memory()) - before) / MIB
   const { head } = await fast.ask('bridge.status')
   await until(() => fast.frames().at(-1)?.cursor === head, 'the other reader to have it all')
+  const grown = ((await daemon.memory()) - before) / MIB
   assert.ok(slow.events().length < 25_000, 'it did not read meanwhile')
-  assert.ok(grown < 60, `50,000 events of 2 KB, and the daemon grew by ${grown.toFixed(0)} MiB`)
+  // Kept for the slow reader they would be 100 MiB and more; the process itself grows by some under such a load.
+  assert.ok(grown < 80, `50,000 events of 2 KB, and the daemon grew by ${grown.toFixed(0)} MiB`)
   slow.socket.resume()
   await until(() => slow.frames().at(-1)?.cursor === head, 'the slow reader to catch up')
   checkComplete(slow, from, head)
