@@ -131,17 +131,22 @@ calls('help tells the exit codes', async ({ cli }) => {
   for (const { code, summary } of Object.values(exits)) assert.match(stdout, new RegExp(`^ +${code} +${summary}$`, 'm'))
 })
 
-calls('without a name a human speaks; --as goes before AGENT_BRIDGE_AGENT', async ({ cli, wire }) => {
-  const { subscription } = await wire.ask('event.subscribe', { types: ['message.published'] })
-  await cli('message publish --topic names --text one')
-  await cli('message publish --topic names --text two', { AGENT_BRIDGE_AGENT: 'claude' })
-  await cli('message publish --topic names --text three --as gemini', { AGENT_BRIDGE_AGENT: 'claude' })
-  await until(() => wire.events(subscription).length === 3, 'three messages')
-  assert.equal(
-    wire.events(subscription).map(({ actor }) => actor),
-    ['human', 'claude', 'gemini'],
-  )
-})
+calls(
+  'without a name its token says who speaks, or a human does; --as goes before AGENT_BRIDGE_AGENT',
+  async ({ cli, wire }) => {
+    const { subscription } = await wire.ask('event.subscribe', { types: ['message.published'] })
+    await cli('message publish --topic names --text one')
+    await cli('message publish --topic names --text two', { AGENT_BRIDGE_AGENT: 'claude' })
+    await cli('message publish --topic names --text three --as gemini', { AGENT_BRIDGE_AGENT: 'claude' })
+    const { token } = await wire.ask('token.create', { agent: 'codex' })
+    await cli('message publish --topic names --text four', { AGENT_BRIDGE_TOKEN: token })
+    await until(() => wire.events(subscription).length === 4, 'four messages')
+    assert.equal(
+      wire.events(subscription).map(({ actor }) => actor),
+      ['human', 'claude', 'gemini', 'codex'],
+    )
+  },
+)
 
 calls('the workspace is the repository around the current folder, unless it is named', async ({ daemon, cli }) => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'agent-bridge-repo-')))

@@ -19,7 +19,7 @@ const globalOptions = (): Option[] => [
   new Option('--url <url>', 'a daemon elsewhere, ws://host:port/ws (AGENT_BRIDGE_URL)'),
   new Option('--token-file <file>', 'a file with the token for --url (or AGENT_BRIDGE_TOKEN)'),
   new Option('--workspace <name>', "default: the repository's own, from the current folder (AGENT_BRIDGE_WORKSPACE)"),
-  new Option('--as <agent>', 'act as this agent (AGENT_BRIDGE_AGENT); default: human'),
+  new Option('--as <agent>', "act as this agent (AGENT_BRIDGE_AGENT); default: the token's own, or human"),
   new Option('--json', 'answers as JSON on standard output, errors as JSON on standard error'),
   new Option('--no-color', 'plain text on a terminal too (NO_COLOR)'),
 ]

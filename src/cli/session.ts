@@ -3,14 +3,17 @@ import { CallError, type Client, ConnectionError, connectLocal, type LocalOption
 import { fail } from './exits.js'
 import { environmentOf, type Globals } from './globals.js'
 
-/** Who speaks when nobody is named: whoever sits at the terminal. */
-const HUMAN = 'human'
-
 /** Connects as the options say. Nothing hangs on the session, for a command may be over in a moment. @throws ConnectionError */
 export function openSession(globals: Globals, more: Partial<LocalOptions> = {}): Promise<Client> {
   const env = environmentOf(globals)
-  const agent = globals.as ?? (env.AGENT_BRIDGE_AGENT || HUMAN)
-  return connectLocal({ agent, ...(globals.home && { home: globals.home }), env, oneShot: true, ...more })
+  const agent = globals.as ?? env.AGENT_BRIDGE_AGENT
+  return connectLocal({
+    ...(agent && { agent }),
+    ...(globals.home && { home: globals.home }),
+    env,
+    oneShot: true,
+    ...more,
+  })
 }
 
 /** Makes one call, and waits for its answer as long as it takes. @throws CallError, ConnectionError, Failure */

@@ -32,7 +32,6 @@ export type Rest<Name extends MethodName> =
  * query as it is, a command under its idempotency key, so that it takes effect once.
  */
 export class Client {
-  readonly agent: string
   readonly #link: Link
   readonly #calls: Calls
   readonly #streams: Streams
@@ -41,7 +40,6 @@ export class Client {
   #closing: Promise<void> | undefined
 
   private constructor(options: ClientOptions) {
-    this.agent = options.agent
     this.#link = createLink(options, {
       opened: () => this.#calls.opened(),
       answered: (answer) => this.#calls.answered(answer),
@@ -64,6 +62,11 @@ export class Client {
     const client = new Client(options)
     await client.#link.open()
     return client
+  }
+
+  /** Who speaks. */
+  get agent(): string {
+    return this.session.agent
   }
 
   /** What `session.open` answered last. */

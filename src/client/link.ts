@@ -29,7 +29,8 @@ export interface Finder {
 }
 
 export interface SessionOptions {
-  agent: string
+  /** The token's own name unless told; `human` for the operator's. */
+  agent?: string
   /** What sort of agent, such as `codex`. */
   kind?: string
   capabilities?: string[]

@@ -222,9 +222,8 @@ test('a second session.open is refused, and the first session goes on', async ()
 test('a session.open that is refused leaves the socket unopened, and another may follow', async () => {
   const fresh = await connect(daemon)
   for (const params of [
-    {},
-    { agent: 'No' },
     { agent: '' },
+    { agent: 'No' },
     { agent: 'x'.repeat(65) },
     { agent: 'a', graceMs: -1 },
     { agent: 'a', graceMs: limits.graceMsMax + 1 },

@@ -55,6 +55,16 @@ test('an agent comes in with its token, under its name, with its role, in its wo
   const opened = await other.ask('session.open', { agent: 'codex', workspace: 'default' })
   assert.equal([opened.agent, opened.role, opened.workspace], ['codex', 'agent', 'default'])
   await other.close()
+
+  const unnamed = await Promise.all([
+    connectClient({ url: daemon.url, token, reconnect: false }),
+    connectClient({ url: daemon.url, token: daemon.token, reconnect: false }),
+  ])
+  assert.equal(
+    unnamed.map(({ agent }) => agent),
+    ['codex', 'human'],
+  )
+  await Promise.all(unnamed.map((client) => client.close()))
 })
 
 test('an observer only reads, and is pushed what happens', async () => {

@@ -24,7 +24,7 @@ export const open = command({
   role: 'observer',
   keyless: true,
   params: {
-    agent: agentName,
+    agent: agentName.optional().describe("the token's own name unless told; `human` for the operator's"),
     kind: z.string().max(limits.nameLength).optional().describe('what sort of agent, such as `codex`'),
     capabilities: z.array(capability).max(limits.capabilities).optional(),
     workspace: z
@@ -55,11 +55,13 @@ export const open = command({
   errors: ['NOT_FOUND', 'OVERLOADED'],
   socket: true,
   run(tx, params, ctx) {
-    const opened = params.oneShot ? visit(tx, params, ctx) : openSession(tx, params, ctx)
+    const { agent } = ctx.caller
+    const opening = { ...params, agent }
+    const opened = params.oneShot ? visit(tx, opening, ctx) : openSession(tx, opening, ctx)
     const { epoch, earliest } = tx.bounds()
     return {
       ...opened,
-      agent: params.agent,
+      agent,
       role: ctx.caller.role,
       workspace: ctx.workspace,
       epoch,

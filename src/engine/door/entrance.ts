@@ -41,8 +41,7 @@ export function open(
 /** Lets a caller in without a session. One who is new here is made known first; `then` is called after that. @throws BridgeError */
 export function visit(house: House, state: State, who: Who, then: () => void): void {
   const method = methods.get('session.open') as Command
-  const agent = who.agent ?? state.grant.agent ?? (state.grant.operator ? OPERATOR : undefined)
-  const params = parseParams(method, { agent, workspace: who.workspace, oneShot: true })
+  const params = parseParams(method, { ...who, oneShot: true })
   const { served, caller } = placeOf(house, state.grant, params)
   state.opened = { served, caller, connects: undefined }
   if (isKnown(served.engine.read, caller.agent)) return
@@ -54,7 +53,7 @@ export function visit(house: House, state: State, who: Who, then: () => void): v
 
 /** @throws FORBIDDEN, and what the workspace is refused with */
 function placeOf(house: House, grant: Grant, params: Record<string, unknown>): { served: Served; caller: Caller } {
-  const caller = callerOf(grant, params.agent as string)
+  const caller = callerOf(grant, (params.agent as string | undefined) ?? grant.agent ?? OPERATOR)
   const name = (params.workspace as string | undefined) ?? grant.workspace ?? DEFAULT_WORKSPACE
   if (grant.workspace !== undefined && grant.workspace !== name) {
     refuse('FORBIDDEN', `This token is for the workspace ${grant.workspace} alone.`)
